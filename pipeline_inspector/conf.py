@@ -126,9 +126,9 @@ _RULES: dict[str, tuple[str, Any]] = {
     "CHANNEL_LAYER": ("None or an alias in CHANNEL_LAYERS", _none_or_text),
     "EDITOR": (
         "None, 'vscode', 'pycharm', 'cursor', 'zed', 'sublime', or a link with {file} and {line}",
-        lambda v: v is None
-        or v in EDITORS
-        or (isinstance(v, str) and "{file}" in v and "{line}" in v),
+        lambda v: (
+            v is None or v in EDITORS or (isinstance(v, str) and "{file}" in v and "{line}" in v)
+        ),
     ),
 }
 
@@ -146,7 +146,10 @@ def read(given: object, *, debug: bool) -> Conf:
     found = problems(given)
     bad = {problem.key for problem in found}
     usable = given if isinstance(given, Mapping) else {}
-    value = {key: usable.get(key, default) if key not in bad else default for key, default in DEFAULTS.items()}
+    value = {
+        key: usable.get(key, default) if key not in bad else default
+        for key, default in DEFAULTS.items()
+    }
     enabled = value["ENABLED"]
     store = value["STORE"]
     return Conf(
@@ -165,21 +168,20 @@ def read(given: object, *, debug: bool) -> Conf:
     )
 
 
-_current: Conf | None = None
+_built: dict[bool, Conf] = {}
 
 
 def current() -> Conf:
-    """The setting as it is now."""
-    global _current  # noqa: PLW0603
-    if _current is None:
-        _current = read(getattr(settings, NAME, {}), debug=bool(settings.DEBUG))
-    return _current
+    """The setting as it is now; follows changes of ``settings.DEBUG`` and ``override_settings``."""
+    debug = bool(settings.DEBUG)
+    if debug not in _built:
+        _built[debug] = read(getattr(settings, NAME, {}), debug=debug)
+    return _built[debug]
 
 
 def _forget(*, setting: str, **_: Any) -> None:
-    global _current  # noqa: PLW0603
-    if setting in (NAME, "DEBUG"):
-        _current = None
+    if setting == NAME:
+        _built.clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="pipeline_inspector.conf")

@@ -1,0 +1,57 @@
+"""Failures of our own: counted, logged once, and kept as text for the page. The request never notices.
+
+``note()`` never raises and takes no lock that a request could wait for.
+"""
+
+import logging
+
+import msgspec
+
+from pipeline_inspector import clock
+
+_logger = logging.getLogger("pipeline_inspector")
+_LIMIT = 50
+
+
+class Fault(msgspec.Struct):
+    """One kind of failure: ``where`` it happened, what it said, how often, and when last (ns since 1970)."""
+
+    where: str
+    message: str
+    count: int = 0
+    last_at: int = 0
+
+
+_seen: dict[tuple[str, str], Fault] = {}
+
+
+def note(where: str, error: BaseException | str) -> None:
+    """Count a failure in ``where`` (a room and what it did, such as ``"probes: query"``)."""
+    try:
+        message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        key = (where, message[:200])
+        fault = _seen.get(key)
+        if fault is None:
+            if len(_seen) >= _LIMIT:
+                return
+            fault = _seen[key] = Fault(where, message[:500])
+            _logger.warning(
+                "Pipeline Inspector: %s failed (%s). The request was not affected; this is said once.",
+                where,
+                message,
+                exc_info=error if isinstance(error, BaseException) else None,
+            )
+        fault.count += 1
+        fault.last_at = clock.wall()
+    except Exception:  # noqa: S110 - the last line of defence has nowhere to complain to
+        pass
+
+
+def seen() -> list[Fault]:
+    """What has failed in this process, oldest first."""
+    return list(_seen.values())
+
+
+def forget() -> None:
+    """Begin anew."""
+    _seen.clear()
