@@ -78,9 +78,7 @@ def problems(given: object) -> list[Problem]:
 
 
 def _strings(value: object) -> bool:
-    return isinstance(value, list | tuple | set | frozenset) and all(
-        isinstance(item, str) and item for item in value
-    )
+    return isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) and item for item in value)
 
 
 def _patterns(value: object) -> bool:
@@ -126,9 +124,7 @@ _RULES: dict[str, tuple[str, Any]] = {
     "CHANNEL_LAYER": ("None or an alias in CHANNEL_LAYERS", _none_or_text),
     "EDITOR": (
         "None, 'vscode', 'pycharm', 'cursor', 'zed', 'sublime', or a link with {file} and {line}",
-        lambda v: (
-            v is None or v in EDITORS or (isinstance(v, str) and "{file}" in v and "{line}" in v)
-        ),
+        lambda v: v is None or v in EDITORS or (isinstance(v, str) and "{file}" in v and "{line}" in v),
     ),
 }
 
@@ -146,10 +142,7 @@ def read(given: object, *, debug: bool) -> Conf:
     found = problems(given)
     bad = {problem.key for problem in found}
     usable = given if isinstance(given, Mapping) else {}
-    value = {
-        key: usable.get(key, default) if key not in bad else default
-        for key, default in DEFAULTS.items()
-    }
+    value = {key: usable.get(key, default) if key not in bad else default for key, default in DEFAULTS.items()}
     enabled = value["ENABLED"]
     store = value["STORE"]
     return Conf(

@@ -43,18 +43,14 @@ class Filter(msgspec.Struct, frozen=True):
 
 def _status_fits(wanted: str, row: Summary) -> bool:
     seen = row.state if row.status is None else str(row.status)
-    return wanted.lower() == seen or (
-        len(wanted) == 3 and wanted[1:].lower() == "xx" and seen[:1] == wanted[0]
-    )
+    return wanted.lower() == seen or (len(wanted) == 3 and wanted[1:].lower() == "xx" and seen[:1] == wanted[0])
 
 
 def _went_through(wanted: str, row: Summary, plan: Plan | None) -> bool:
     if plan is None:
         return False
     return any(
-        wanted in (layer.id, layer.name)
-        and layer.index <= row.deepest
-        and layer.id not in row.toggles
+        wanted in (layer.id, layer.name) and layer.index <= row.deepest and layer.id not in row.toggles
         for layer in plan.layers
     )
 

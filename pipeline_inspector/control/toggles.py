@@ -24,9 +24,7 @@ def resolve(name: str, layer_ids: Iterable[str]) -> str:
         return same[0]
     if same:
         raise UnknownLayer(f"{name!r} is ambiguous: {', '.join(same)}. Give the whole dotted path.")
-    raise UnknownLayer(
-        f"No middleware {name!r} in the chain. Known: {', '.join(known) or 'none yet'}."
-    )
+    raise UnknownLayer(f"No middleware {name!r} in the chain. Known: {', '.join(known) or 'none yet'}.")
 
 
 def switch(store: Store, layer_id: str, *, enabled: bool, browser: str | None = None) -> Control:
