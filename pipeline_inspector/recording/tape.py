@@ -1,0 +1,100 @@
+"""The request in hand: one flat list of slots and one of events. All that the request path ever writes.
+
+A tape belongs to one request. Its ``slots`` hold ``STRIDE`` places for the core and for each layer (the names below).
+Place ``ENTRY`` is the stamp of entry; a value there before entry means that something is special: ``OFF``, or the stamp
+of an earlier entry. Layers are counted from the inside here (``position``: the core is 0, the innermost layer 1), because
+Django builds a chain in that order; a record counts from the outside.
+
+``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, the rest is counted:
+
+======== ==============================================================================================================
+QUERY    sql, params, alias, rows or -1, how many parameter sets (0: plain), in a transaction, error or None, code, line
+TEMPLATE name, engine, context keys (tuple), relation (render | include | extends), file
+CACHE    alias, operation, key (str), hit (bool or None), code, line
+LOG      level name, logger, message template, arguments, file, line
+HOOK     position, hook, answered, attributes after, response after, start and end inside the adapted call, error
+RENDER   (nothing more)
+AGAIN    position: the layer was entered a second time
+======== ==============================================================================================================
+
+``code`` is a code object or None (no line of the user's own on the stack). Stamps are nanoseconds of ``clock.now``;
+``thread`` is ``threading.get_ident()``. Snapshots are shallow copies, compared later and dropped when the record is made.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+STRIDE = 8
+ENTRY, ATTRIBUTES_IN, EXIT, RESPONSE, ATTRIBUTES_OUT, HOP_START, HOP_END, RAISED = range(STRIDE)
+OFF = -1
+EVENT_LIMIT = 4000
+
+QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
+
+
+class Tape:
+    """What is written down of one request while it runs. A copied or pickled request leaves its tape behind.
+
+    ``chain`` is the loaded chain it runs through, ``number`` counts the tapes of this process.
+    """
+
+    open = True
+    aborted = False
+    closed = False
+    dropped = query_count = template_count = 0
+    opened_at = start = end = closed_at = finished_at = wall = 0
+    resolve_start = resolve_end = 0
+    view_made = view_start = view_end = view_thread = 0
+    view: Any = None
+    match: Any = None
+    tried: Any = None
+    urlconf: Any = None
+    errors: list[Any] | None = None
+    response: Any = None
+    transport: Any = None
+    task: Any = None
+    thread = 0
+    off: tuple[str, ...] = ()
+    body_bytes: int | None = None
+    streaming = False
+    reason = ""
+
+    def __init__(self, chain: Any, slots: list[Any], number: int, request: Any) -> None:
+        self.chain = chain
+        self.slots = slots
+        self.number = number
+        self.events: list[tuple[Any, ...]] = []
+        self.meta = request.META
+        self.path = request.path
+        self.method = request.method
+
+    def add(self, event: tuple[Any, ...]) -> None:
+        """Append ``event``, or count it as dropped when the tape is full."""
+        events = self.events
+        if len(events) < EVENT_LIMIT:
+            events.append(event)
+        else:
+            self.dropped += 1
+
+    def __copy__(self) -> "Tape":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Tape":
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _no_tape, ()
+
+
+def _no_tape() -> None:
+    """What a tape is once its request was pickled and opened again."""
+
+
+current: ContextVar[Tape | None] = ContextVar("pipeline_inspector_tape", default=None)
+
+
+def running_tape() -> Tape | None:
+    """The tape of the request that this thread or task works for, None outside any request."""
+    tape = current.get()
+    return tape if tape is not None and tape.open else None
