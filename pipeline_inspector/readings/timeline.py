@@ -1,0 +1,197 @@
+"""The waterfall as numbers: rows that nest, bars as fractions of the shown time, ticks at round steps."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from pipeline_inspector.records import RequestRecord, Span
+
+RUN = 4
+"""From so many like siblings in a row on, they are shown as one row."""
+
+ROWS = 200
+"""No more rows than this; what is left out is counted."""
+
+_CROSSING = ("layer_in", "layer_out")
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One bar of a row: ``left`` and ``width`` are fractions (0 to 1) of the shown time."""
+
+    left: float
+    width: float
+
+
+class Row(msgspec.Struct):
+    """One line of the waterfall.
+
+    ``kind`` is that of its span, or ``request`` (the whole), or ``layer`` (way in and way out together: ``segments`` are
+    its self time, ``extent`` reaches from entry to exit). ``count`` over 1: a run of like siblings, whose bars are the
+    segments. ``busy_ns`` is the time of the segments together.
+    """
+
+    kind: str
+    name: str
+    depth: int
+    start_ns: int
+    duration_ns: int
+    busy_ns: int
+    segments: list[Segment]
+    extent: Segment
+    layer: int | None = None
+    span: int | None = None
+    count: int = 1
+    duplicate: bool = False
+    thread: str = ""
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """A mark on the scale: its place as a fraction of the shown time, and the time there."""
+
+    left: float
+    at_ns: int
+
+
+class Timeline(msgspec.Struct):
+    """The whole picture, from ``start_ns`` for ``length_ns``; ``hidden`` rows were more than fit."""
+
+    start_ns: int
+    length_ns: int
+    rows: list[Row]
+    ticks: list[Tick]
+    hidden: int = 0
+
+
+class _Node:
+    """A row to be, with the nodes inside it."""
+
+    def __init__(self, kind: str, name: str, spans: list[Span], layer: int | None) -> None:
+        self.kind, self.name, self.spans, self.layer = kind, name, spans, layer
+        self.start = min(span.start_ns for span in spans)
+        self.end = max(span.start_ns + span.duration_ns for span in spans)
+        self.inside: list[_Node] = []
+        self.duplicate = False
+
+    def alike(self, other: "_Node") -> bool:
+        """Would the two read the same as rows?"""
+        return not self.inside and not other.inside and (self.kind, self.name) == (other.kind, other.name)
+
+
+def timeline(record: RequestRecord, limit: int = ROWS) -> Timeline:
+    """The waterfall of ``record`` with at most ``limit`` rows."""
+    start, length = _window(record)
+    whole = _Node("request", f"{record.request.method} {record.request.path}", [_whole(record, start, length)], None)
+    _nest(record, whole)
+    rows: list[Row] = []
+    _lay_out(whole, 0, start, length, rows)
+    return Timeline(start, length, rows[:limit], ticks(start, length), max(0, len(rows) - limit))
+
+
+def ticks(start_ns: int, length_ns: int, most: int = 8) -> list[Tick]:
+    """Marks at 1, 2 or 5 times a power of ten nanoseconds: at most ``most``, all inside the shown time."""
+    step = 1
+    while length_ns / step > most - 1:
+        step = step * 2 if str(step)[0] in "15" else step // 2 * 5
+    first = -(-start_ns // step) * step
+    return [Tick((at - start_ns) / length_ns, at) for at in range(first, start_ns + length_ns + 1, step)]
+
+
+def _window(record: RequestRecord) -> tuple[int, int]:
+    start = min([0, *(span.start_ns for span in record.spans)])
+    end = max([record.duration_ns, 1, *(span.start_ns + span.duration_ns for span in record.spans)])
+    return start, end - start
+
+
+def _whole(record: RequestRecord, start: int, length: int) -> Span:
+    end = record.duration_ns if record.duration_ns > 0 else start + length
+    return Span(-1, None, "send", "", None, 0, end, record.server.thread)
+
+
+def _nest(record: RequestRecord, whole: _Node) -> None:
+    """Hang a node for every layer and every other span below ``whole``."""
+    layers = _layers(record)
+    outer = whole
+    for _, node in sorted(layers.items()):
+        outer.inside.append(node)
+        outer = node
+    nodes = {span.id: layers[span.layer] for span in record.spans if span.kind in _CROSSING and span.layer in layers}
+    others = [span for span in record.spans if span.id not in nodes]
+    nodes |= {span.id: _Node(span.kind, span.name, [span], span.layer) for span in others}
+    for span in others:
+        around = nodes.get(span.parent) if span.parent is not None else None
+        if around is None or around is nodes[span.id]:
+            around = _around(span, layers, whole)
+        around.inside.append(nodes[span.id])
+    _mark_duplicates(record, nodes)
+
+
+def _layers(record: RequestRecord) -> dict[int, _Node]:
+    found: dict[int, list[Span]] = {}
+    for span in record.spans:
+        if span.kind in _CROSSING and span.layer is not None:
+            found.setdefault(span.layer, []).append(span)
+    names = {layer.index: layer.name or layer.id.rpartition(".")[2] for layer in record.layers}
+    return {
+        index: _Node("layer", names.get(index, spans[0].name), spans, index) for index, spans in sorted(found.items())
+    }
+
+
+def _around(span: Span, layers: dict[int, _Node], whole: _Node) -> _Node:
+    """The innermost layer that was open when ``span`` began."""
+    open_then = [
+        node for _, node in sorted(layers.items()) if node.start <= span.start_ns < max(node.end, node.start + 1)
+    ]
+    return open_then[-1] if open_then else whole
+
+
+def _mark_duplicates(record: RequestRecord, nodes: dict[int, _Node]) -> None:
+    groups = [query.duplicate_group for query in record.queries]
+    for query in record.queries:
+        if query.duplicate_group is not None and groups.count(query.duplicate_group) > 1 and query.span in nodes:
+            nodes[query.span].duplicate = True
+
+
+def _lay_out(node: _Node, depth: int, start: int, length: int, rows: list[Row]) -> None:
+    rows.append(_row([node], depth, start, length))
+    for run in _runs(sorted(node.inside, key=lambda inner: (inner.start, -inner.end))):
+        if len(run) >= RUN:
+            rows.append(_row(run, depth + 1, start, length))
+        else:
+            for inner in run:
+                _lay_out(inner, depth + 1, start, length, rows)
+
+
+def _runs(nodes: Iterable[_Node]) -> list[list[_Node]]:
+    runs: list[list[_Node]] = []
+    for node in nodes:
+        if runs and runs[-1][-1].alike(node):
+            runs[-1].append(node)
+        else:
+            runs.append([node])
+    return runs
+
+
+def _row(run: list[_Node], depth: int, start: int, length: int) -> Row:
+    first = run[0]
+    spans = [span for node in run for span in node.spans]
+    begin, end = min(node.start for node in run), max(node.end for node in run)
+    return Row(
+        kind=first.kind,
+        name=first.name,
+        depth=depth,
+        start_ns=begin,
+        duration_ns=end - begin,
+        busy_ns=sum(span.duration_ns for span in spans),
+        segments=[_segment(span.start_ns, span.duration_ns, start, length) for span in spans],
+        extent=_segment(begin, end - begin, start, length),
+        layer=first.layer,
+        span=spans[0].id if spans[0].id >= 0 else None,
+        count=len(run),
+        duplicate=any(node.duplicate for node in run),
+        thread=spans[0].thread,
+    )
+
+
+def _segment(at: int, duration: int, start: int, length: int) -> Segment:
+    left = min(1.0, max(0.0, (at - start) / length))
+    return Segment(left, min(max(0, duration) / length, 1 - left))
