@@ -17,7 +17,8 @@ _DJANGO = str(Path(django.__file__).parent) + "/"
 _INSTALLED = ("/site-packages/", "/dist-packages/", "/lib/python", "<frozen", "<string>")
 _DEEPEST = 80
 
-_is_users: dict[CodeType, bool] = {}
+# By file, not by code object: a code object hashes its whole bytecode each time it is looked up.
+_is_users: dict[str, bool] = {}
 
 
 def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
@@ -30,9 +31,10 @@ def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
         if frame is None:
             break
         code = frame.f_code
-        users = known.get(code)
+        file = code.co_filename
+        users = known.get(file)
         if users is None:
-            users = known[code] = _belongs_to_user(code.co_filename)
+            users = known[file] = belongs_to_user(file)
             if len(known) > 20_000:
                 known.clear()
         if users:
@@ -41,7 +43,8 @@ def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
     return None, 0
 
 
-def _belongs_to_user(file: str) -> bool:
+def belongs_to_user(file: str) -> bool:
+    """Is ``file`` a source of the site's own?"""
     return not file.startswith((OURS, _DJANGO)) and not any(part in file for part in _INSTALLED)
 
 
