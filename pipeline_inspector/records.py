@@ -354,6 +354,8 @@ class Plan(msgspec.Struct):
     core_hop: bool = False
     top_hop: bool = False
     loaded_at: str = ""
+    software: str = ""
+    call_path: list[Frame] = []
 
 
 class Sealed(msgspec.Struct):
