@@ -59,6 +59,7 @@ class Tape:
     body_bytes: int | None = None
     streaming = False
     reason = ""
+    inside: tuple[int, int] = (0, 0)
 
     def __init__(self, chain: Any, slots: list[Any], number: int, request: Any) -> None:
         self.chain = chain

@@ -1,0 +1,144 @@
+"""The three lists of hooks that a handler calls around the view, each entry timed and able to stand aside.
+
+The entries are wrapped after Django adapted them, in the mode the list needs. Where Django put an adapter between loop
+and thread, the adapted method is wrapped inside it too, so that the switch itself can be told from the hook's own work;
+the number of switches stays.
+"""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from threading import get_ident
+from typing import Any
+
+from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
+
+from pipeline_inspector import faults
+from pipeline_inspector.probes.base import strip
+from pipeline_inspector.probes.layers import snapshot
+from pipeline_inspector.recording import errors
+from pipeline_inspector.recording.chain import LoadedChain, LoadedLayer
+from pipeline_inspector.recording.tape import ENTRY, HOOK, OFF, STRIDE, Tape, now
+
+Hook = Callable[..., Any]
+
+
+def wrap_lists(handler: Any, chain: LoadedChain) -> None:
+    """Wrap the entries of the handler's hook lists; they belong, in Django's order, to the layers that have the hook."""
+    outside_in = chain.layers[::-1]
+    lists = (
+        ("_view_middleware", "process_view", outside_in),
+        ("_template_response_middleware", "process_template_response", chain.layers),
+        ("_exception_middleware", "process_exception", chain.layers),
+    )
+    for attribute, name, layers in lists:
+        hooks = getattr(handler, attribute)
+        owners = [layer for layer in layers if hasattr(layer.instance, name)]
+        if len(owners) != len(hooks):
+            faults.note("probes: hooks", f"{attribute} has {len(hooks)} entries for {len(owners)} layers")
+            continue
+        hooks[:] = [_timed(hook, chain, owner, name) for hook, owner in zip(hooks, owners, strict=True)]
+
+
+def _timed(hook: Hook, chain: LoadedChain, layer: LoadedLayer, name: str) -> Hook:
+    wrapper = _async_hook if iscoroutinefunction(hook) else _sync_hook
+    timed = update_wrapper(wrapper(hook, chain, layer.position, name), hook)
+    if hasattr(hook, "__self__"):
+        timed.__self__ = hook.__self__  # type: ignore[attr-defined]
+    return timed
+
+
+def _tape_of(request: Any, chain: LoadedChain) -> Tape | None:
+    tape: Tape | None = getattr(request, "_pipeline_tape", None)
+    return tape if tape is not None and tape.chain is chain else None
+
+
+def _sync_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook:
+    entry = position * STRIDE + ENTRY
+
+    def timed(request: Any, *args: Any) -> Any:
+        tape = _tape_of(request, chain)
+        if tape is None:
+            return hook(request, *args)
+        if tape.slots[entry] == OFF:
+            return _neutral(name, args)
+        _before(tape, name, position, args)
+        start = now()
+        try:
+            answer = hook(request, *args)
+        except BaseException as error:
+            _failed(tape, error, position, name, start)
+            raise
+        _after(tape, request, answer, position, name, start, (0, 0))
+        return answer
+
+    return timed
+
+
+def _async_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook:
+    entry = position * STRIDE + ENTRY
+    adapted = isinstance(hook, SyncToAsync)
+    called = sync_to_async(_stamped(hook.func), thread_sensitive=True) if isinstance(hook, SyncToAsync) else hook
+
+    async def timed(request: Any, *args: Any) -> Any:
+        tape = _tape_of(request, chain)
+        if tape is None:
+            return await hook(request, *args)
+        if tape.slots[entry] == OFF:
+            return _neutral(name, args)
+        _before(tape, name, position, args)
+        start = now()
+        try:
+            answer = await called(request, *args)
+        except BaseException as error:
+            _failed(tape, error, position, name, start)
+            raise
+        _after(tape, request, answer, position, name, start, tape.inside if adapted else (0, 0))
+        return answer
+
+    return timed
+
+
+def _stamped(method: Hook) -> Hook:
+    def in_thread(request: Any, *args: Any) -> Any:
+        start = now()
+        try:
+            return method(request, *args)
+        finally:
+            request._pipeline_tape.inside = (start, now())  # noqa: SLF001
+
+    return update_wrapper(in_thread, method)
+
+
+def _neutral(name: str, args: tuple[Any, ...]) -> Any:
+    return args[0] if name == "process_template_response" else None
+
+
+def _before(tape: Tape, name: str, position: int, args: tuple[Any, ...]) -> None:
+    if name == "process_exception":
+        strip(args[0])
+    elif name == "process_template_response":
+        moment = now()
+        tape.add((HOOK, moment, moment, 0, position, "", False, None, snapshot(args[0]), 0, 0, None))
+
+
+def _after(
+    tape: Tape, request: Any, answer: Any, position: int, name: str, start: int, inside: tuple[int, int]
+) -> None:
+    end = now()
+    if name == "process_exception":
+        attributes, response = None, None
+        if answer is not None and tape.errors:
+            tape.errors[-1].rescued_by = ("hook:process_exception", position)
+            tape.errors[-1].rescued_at = end
+    else:
+        attributes = request.__dict__.copy()
+        response = snapshot(answer) if name == "process_template_response" else None
+    tape.add(
+        (HOOK, start, end, get_ident(), position, name, answer is not None, attributes, response, *inside, None)
+    )
+
+
+def _failed(tape: Tape, error: BaseException, position: int, name: str, start: int) -> None:
+    strip(error)
+    errors.note(tape, error, (f"hook:{name}", position))
+    tape.add((HOOK, start, now(), get_ident(), position, name, False, None, None, 0, 0, type(error).__name__))

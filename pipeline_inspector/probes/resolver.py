@@ -1,0 +1,41 @@
+"""The resolver: when it ran, what it matched, what it tried. Read from what Django itself found, never resolved twice."""
+
+from functools import wraps
+from typing import Any
+
+from django.core.handlers.base import BaseHandler
+from django.urls import Resolver404
+
+from pipeline_inspector.probes.base import strip
+from pipeline_inspector.recording import errors
+from pipeline_inspector.recording.tape import now
+
+
+def install() -> None:
+    """Wrap ``BaseHandler.resolve_request``. Once per process; twice is harmless."""
+    original = BaseHandler.resolve_request
+    if getattr(original, "_pipeline_inspector", False):
+        return
+
+    @wraps(original)
+    def resolve_request(self: Any, request: Any) -> Any:
+        tape = getattr(request, "_pipeline_tape", None)
+        if tape is None:
+            return original(self, request)
+        tape.urlconf = getattr(request, "urlconf", None)
+        tape.resolve_start = now()
+        try:
+            match = original(self, request)
+        except Exception as error:
+            tape.resolve_end = now()
+            strip(error)
+            errors.note(tape, error, ("resolver", 0))
+            if isinstance(error, Resolver404) and error.args and isinstance(error.args[0], dict):
+                tape.tried = error.args[0].get("tried")
+            raise
+        tape.resolve_end = now()
+        tape.match = match
+        return match
+
+    resolve_request._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    BaseHandler.resolve_request = resolve_request  # type: ignore[method-assign]

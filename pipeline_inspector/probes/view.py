@@ -1,0 +1,90 @@
+"""The view, timed at the one object that nobody but Django's core sees: what ``make_view_atomic`` returns.
+
+``resolver_match.func`` stays the developer's own. The wrapper is a coroutine function exactly when the view is one.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from threading import get_ident
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import iscoroutinefunction
+from django.core.handlers.base import BaseHandler
+
+from pipeline_inspector.probes.base import strip
+from pipeline_inspector.recording import errors
+from pipeline_inspector.recording.tape import current, now
+
+View = Callable[..., Any]
+
+_is_async: "WeakKeyDictionary[View, bool]" = WeakKeyDictionary()
+
+
+def install() -> None:
+    """Wrap ``BaseHandler.make_view_atomic``. Once per process; twice is harmless."""
+    original = BaseHandler.make_view_atomic
+    if getattr(original, "_pipeline_inspector", False):
+        return
+
+    @wraps(original)
+    def make_view_atomic(self: Any, view: View) -> View:
+        made: View = original(self, view)
+        tape = current.get()
+        if tape is None or not tape.open or tape.view_made:
+            return made
+        tape.view = (view, made is not view)
+        timed = _async_view(made) if _asks_for_await(made) else _sync_view(made)
+        tape.view_made = now()
+        return timed
+
+    make_view_atomic._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[method-assign]
+
+
+def _asks_for_await(view: View) -> bool:
+    try:
+        known = _is_async.get(view)
+        if known is None:
+            known = _is_async[view] = iscoroutinefunction(view)
+    except TypeError:
+        return iscoroutinefunction(view)
+    return known
+
+
+def _sync_view(view: View) -> View:
+    def timed(request: Any, *args: Any, **kwargs: Any) -> Any:
+        tape = getattr(request, "_pipeline_tape", None)
+        if tape is None:
+            return view(request, *args, **kwargs)
+        tape.view_thread = get_ident()
+        tape.view_start = now()
+        try:
+            return view(request, *args, **kwargs)
+        except BaseException as error:
+            strip(error)
+            errors.note(tape, error, ("view", 0))
+            raise
+        finally:
+            tape.view_end = now()
+
+    return timed
+
+
+def _async_view(view: View) -> View:
+    async def timed(request: Any, *args: Any, **kwargs: Any) -> Any:
+        tape = getattr(request, "_pipeline_tape", None)
+        if tape is None:
+            return await view(request, *args, **kwargs)
+        tape.view_thread = get_ident()
+        tape.view_start = now()
+        try:
+            return await view(request, *args, **kwargs)
+        except BaseException as error:
+            strip(error)
+            errors.note(tape, error, ("view", 0))
+            raise
+        finally:
+            tape.view_end = now()
+
+    return timed
