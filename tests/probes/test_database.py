@@ -1,0 +1,293 @@
+"""Queries are seen once each, as Django ran them, and connections look as if nobody watched."""
+
+import asyncio
+import contextvars
+import inspect
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.backends.signals import connection_created
+from django.db.models.functions import Concat
+from django.test.utils import CaptureQueriesContext
+
+from pipeline_inspector import faults
+from pipeline_inspector.probes import database
+from pipeline_inspector.recording.tape import EVENT_LIMIT, QUERY, Tape
+from tests.probes.taping import events, taping
+
+pytestmark = pytest.mark.django_db
+
+
+class Seen(NamedTuple):
+    start: int
+    end: int
+    thread: int
+    sql: str
+    params: Any
+    alias: str
+    rows: int
+    sets: int
+    in_transaction: bool
+    error: str | None
+    code: Any
+    line: int
+
+
+def queries(tape: Tape) -> list[Seen]:
+    return [Seen(*event) for event in events(tape, QUERY)]
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> Iterator[None]:
+    database.install()
+    faults.forget()
+    yield
+    assert faults.seen() == []
+
+
+def here() -> int:
+    frame = inspect.currentframe()
+    assert frame is not None
+    assert frame.f_back is not None
+    return frame.f_back.f_lineno
+
+
+def test_a_query_is_kept_with_its_sql_alias_thread_and_time() -> None:
+    with taping() as tape:
+        list(Group.objects.filter(name="readers"))
+    (query,) = queries(tape)
+    assert query.sql.startswith("SELECT")
+    assert "auth_group" in query.sql
+    assert query.params == ("readers",)
+    assert query.alias == "default"
+    assert query.thread == threading.get_ident()
+    assert 0 < query.start <= query.end
+    assert query.error is None
+    assert query.sets == 0
+
+
+def test_a_query_knows_the_users_line() -> None:
+    with taping() as tape:
+        Group.objects.count()
+        line = here()
+    (query,) = queries(tape)
+    assert query.code.co_filename == __file__
+    assert query.code.co_name == "test_a_query_knows_the_users_line"
+    assert query.line == line - 1
+
+
+def test_written_rows_are_counted() -> None:
+    Group.objects.bulk_create([Group(name="a"), Group(name="b"), Group(name="c")])
+    with taping() as tape:
+        Group.objects.exclude(name="a").update(name=Concat("name", "name"))
+    assert [query.rows for query in queries(tape)] == [2]
+
+
+def test_rows_the_driver_does_not_count_are_unknown() -> None:
+    with taping() as tape:
+        list(Group.objects.all())
+    assert [query.rows for query in queries(tape)] == [database.UNKNOWN]
+
+
+def test_nothing_is_kept_outside_a_request_or_after_it() -> None:
+    with taping() as tape:
+        pass
+    Group.objects.count()
+    assert tape.events == []
+    assert tape.query_count == 0
+
+
+def test_installing_twice_keeps_each_query_once() -> None:
+    database.install()
+    database.install()
+    connection_created.send(sender=type(connection), connection=connection)
+    with taping() as tape:
+        Group.objects.count()
+    assert len(queries(tape)) == 1
+
+
+def test_the_list_of_wrappers_looks_as_if_nobody_watched() -> None:
+    connection.ensure_connection()
+    assert connection.execute_wrappers == []
+    assert len(connection.execute_wrappers) == 0
+    assert not connection.execute_wrappers
+    assert list(connection.execute_wrappers) == []
+
+
+def test_the_users_own_wrapper_runs_and_is_taken_off_again() -> None:
+    asked: list[str] = []
+
+    def theirs(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, params, many, context)
+
+    with taping() as tape, connection.execute_wrapper(theirs):
+        assert connection.execute_wrappers == [theirs]
+        Group.objects.count()
+    assert connection.execute_wrappers == []
+    assert len(asked) == 1
+    assert len(queries(tape)) == 1
+
+
+def test_a_connection_opened_inside_a_users_wrapper_keeps_both() -> None:
+    asked: list[str] = []
+
+    def theirs(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, params, many, context)
+
+    fresh = connection.copy()
+    try:
+        with taping() as tape, fresh.execute_wrapper(theirs), fresh.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        assert fresh.execute_wrappers == []
+        assert asked == ["SELECT 1"]
+        assert [query.sql for query in queries(tape)] == ["SELECT 1"]
+    finally:
+        fresh.close()
+
+
+def test_a_query_that_a_wrapper_refuses_is_kept_with_its_error() -> None:
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("no queries here")
+
+    with taping() as tape, connection.execute_wrapper(refuse), pytest.raises(RuntimeError, match="no queries here"):
+        Group.objects.count()
+    assert [query.error for query in queries(tape)] == ["RuntimeError"]
+
+
+def test_a_failing_query_raises_as_without_us() -> None:
+    def fail() -> BaseException:
+        with pytest.raises(DatabaseError) as caught, connection.cursor() as cursor, transaction.atomic():
+            cursor.execute("SELECT nothing FROM nowhere")
+        return caught.value
+
+    bare = fail()
+    with taping() as tape:
+        watched = fail()
+    assert type(watched) is type(bare)
+    assert str(watched) == str(bare)
+    lines = [
+        [(frame.filename, frame.name, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        for error in (bare, watched)
+    ]
+    outside = [line for line in lines[0] if "pipeline_inspector/probes" not in line[0]]
+    assert lines[1] == outside
+    failed = queries(tape)[1]
+    assert failed.error == type(bare).__name__
+    assert failed.rows == database.UNKNOWN
+
+
+def test_many_parameter_sets_are_one_query_that_counts_them() -> None:
+    with taping() as tape, connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO auth_group (name) VALUES (%s)", [("a",), ("b",), ("c",)])
+    (query,) = queries(tape)
+    assert query.sets == 3
+    assert query.params == ("a",)
+    assert query.rows == 3
+
+
+def test_parameter_sets_from_an_iterator_all_arrive() -> None:
+    with taping() as tape, connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO auth_group (name) VALUES (%s)", ((name,) for name in "abcd"))
+    (query,) = queries(tape)
+    assert query.sets == database.UNKNOWN
+    assert Group.objects.count() == 4
+
+
+def test_a_chunked_cursor_is_seen_once() -> None:
+    Group.objects.bulk_create([Group(name=str(number)) for number in range(5)])
+    with taping() as tape:
+        assert len(list(Group.objects.iterator(chunk_size=2))) == 5
+    assert len(queries(tape)) == 1
+
+
+def test_queries_logged_for_debug_are_seen_once() -> None:
+    with CaptureQueriesContext(connection) as logged, taping() as tape:
+        Group.objects.filter(name="x").exists()
+    assert len(logged) == 1
+    assert len(queries(tape)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_query_knows_whether_it_is_in_a_transaction() -> None:
+    with taping() as tape:
+        Group.objects.count()
+        with transaction.atomic():
+            Group.objects.count()
+    selects = [query for query in queries(tape) if query.sql.startswith("SELECT")]
+    assert [query.in_transaction for query in selects] == [False, True]
+
+
+def test_savepoints_are_queries_too() -> None:
+    Group.objects.create(name="twice")
+    with taping() as tape, pytest.raises(IntegrityError), transaction.atomic():
+        Group.objects.create(name="twice")
+    names = [query.sql.split()[0] for query in queries(tape)]
+    assert names[0] == "SAVEPOINT"
+    assert names[-1] == "RELEASE"
+    assert [query.error for query in queries(tape)].count("IntegrityError") == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_query_of_the_async_orm_belongs_to_its_task() -> None:
+    tapes: dict[str, Tape] = {}
+
+    async def work(name: str) -> None:
+        with taping() as tape:
+            tapes[name] = tape
+            async for _ in Group.objects.filter(name=name):
+                pass
+
+    async def both() -> None:
+        await asyncio.gather(work("one"), work("two"))
+
+    asyncio.run(both())
+    assert [query.params for query in queries(tapes["one"])] == [("one",)]
+    assert [query.params for query in queries(tapes["two"])] == [("two",)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_that_carries_the_context_is_seen_on_its_own_connection() -> None:
+    def ask() -> None:
+        Group.objects.count()
+        connection.close()
+
+    with taping() as tape:
+        carried = threading.Thread(target=contextvars.copy_context().run, args=(ask,))
+        stranger = threading.Thread(target=ask)
+        for thread in (carried, stranger):
+            thread.start()
+            thread.join()
+    seen = queries(tape)
+    assert len(seen) == 1
+    assert seen[0].thread != threading.get_ident()
+
+
+def test_queries_beyond_the_tapes_end_are_counted_all_the_same() -> None:
+    with taping() as tape:
+        tape.events.extend([(-1,)] * EVENT_LIMIT)
+        Group.objects.count()
+    assert tape.query_count == 1
+    assert tape.dropped == 1
+
+
+class Nameless:
+    """SQL that is not text yet, as some drivers compose it."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_a_failure_of_ours_leaves_the_query_alone() -> None:
+    answered = connection.execute_wrapper(lambda execute, sql, params, many, context: 42)
+    with taping() as tape, answered, connection.cursor() as cursor:
+        assert cursor.execute(Nameless()) == 42  # type: ignore[arg-type]
+    assert tape.query_count == 1
+    assert [fault.where for fault in faults.seen()] == ["probes: query"]
+    faults.forget()
