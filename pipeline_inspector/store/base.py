@@ -35,6 +35,11 @@ class Control(msgspec.Struct, frozen=True):
     off_for: dict[str, tuple[str, ...]] = {}
 
 
+def control_after(edit: Callable[[Control], Control], state: Control, version: int = 0) -> Control:
+    """What ``edit`` makes of ``state``, under the next version after that of ``state`` and ``version``."""
+    return msgspec.structs.replace(edit(state), version=max(state.version, version) + 1)
+
+
 class Store(ABC):
     """The contract. One instance per process, made by ``store.configured.store()``."""
 

@@ -1,0 +1,112 @@
+"""The one store of this process, as the ``STORE`` setting wants it; made at first use, made anew when the setting changes."""
+
+import atexit
+import hashlib
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+import platformdirs
+from django.conf import settings
+
+from pipeline_inspector import conf
+from pipeline_inspector.store.base import Store
+from pipeline_inspector.store.memory import MemoryStore
+from pipeline_inspector.store.sqlite import SqliteStore
+
+_APP = "django-pipeline-inspector"
+_FILE = "requests.sqlite3"
+_REDIS = ("redis://", "rediss://", "unix://")
+_SAYS_NOTHING = frozenset(
+    {"", "settings", "config", "conf", "core", "project", "app", "src", "backend", "server", "site"}
+)
+
+_Key = tuple[str | None, str, Path]
+
+_lock = Lock()
+_made: tuple[_Key, Store] | None = None
+_used: list[Store] = []
+
+
+def store() -> Store:
+    """The store in use. Making it touches no file and no server; that happens when it is first asked for something."""
+    global _made
+    if _used:
+        return _used[-1]
+    key = (conf.current().store, project_name(), project_folder())
+    made = _made
+    if made is not None and made[0] == key:
+        return made[1]
+    with _lock:
+        if _made is None or _made[0] != key:
+            close()
+            _made = (key, _make(*key))
+        return _made[1]
+
+
+@contextmanager
+def use(other: Store) -> Iterator[Store]:
+    """Inside the block, ``other`` is the store in use."""
+    _used.append(other)
+    try:
+        yield other
+    finally:
+        _used.remove(other)
+
+
+def project_name() -> str:
+    """The package that holds the project's settings, or where its name says nothing (``config``), the project's folder."""
+    package = _settings_module().partition(".")[0]
+    name = project_folder().name if package in _SAYS_NOTHING else package
+    return re.sub(r"[^\w.-]+", "-", name) or "project"
+
+
+def project_folder() -> Path:
+    """The folder from which the settings are imported; the current one when the settings come from no module."""
+    name = _settings_module()
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None:
+        return Path.cwd()
+    levels = name.count(".") + (1 if Path(file).stem == "__init__" else 0)
+    return Path(file).resolve().parents[levels]
+
+
+def close() -> None:
+    """Let go of the store; the next use makes it anew."""
+    global _made
+    if _made is not None:
+        _made[1].close()
+    _made = None
+
+
+def _settings_module() -> str:
+    return str(getattr(settings, "SETTINGS_MODULE", ""))
+
+
+def _make(wanted: str | None, name: str, folder: Path) -> Store:
+    if wanted is not None and wanted.startswith(_REDIS):
+        return _redis(wanted, name)
+    if wanted is not None:
+        return SqliteStore(folder / Path(wanted).expanduser(), _max_requests)
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:10]
+    return SqliteStore(platformdirs.user_cache_path(_APP) / f"{name}-{digest}" / _FILE, _max_requests)
+
+
+def _redis(address: str, name: str) -> Store:
+    """The Redis store; where it cannot even be begun, memory and the reason."""
+    try:
+        from pipeline_inspector.store.redis import RedisStore  # noqa: PLC0415 - an extra, needed by this setting alone
+
+        return RedisStore(address, name, _max_requests)
+    except (ImportError, ValueError) as error:
+        return MemoryStore(_max_requests, f"STORE is an address of Redis that cannot be used: {error}")
+
+
+def _max_requests() -> int:
+    return conf.current().max_requests
+
+
+atexit.register(close)

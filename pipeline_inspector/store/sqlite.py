@@ -1,0 +1,321 @@
+"""The store for one machine: an SQLite file of our own, written in batches, with the mapped file of ``shared`` beside it.
+
+While the file cannot be written, records wait in memory under numbers of the shared counter. When they are written they
+get new, greater numbers, so that readers in all processes meet them after what they have seen.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from threading import Lock, RLock
+from typing import Any
+
+from pipeline_inspector import clock
+from pipeline_inspector.faults import note
+from pipeline_inspector.records import Sealed, Summary
+from pipeline_inspector.store import forking
+from pipeline_inspector.store.base import Control, StoreError
+from pipeline_inspector.store.database import Connection, Database, Foreign, damaged, explain
+from pipeline_inspector.store.packing import Unreadable, pack_payload, pack_row, unpack, unpack_row
+from pipeline_inspector.store.shared import Shared
+from pipeline_inspector.store.shelf import Shelf, merged
+from pipeline_inspector.store.things import KEEP, Kind, Thing, ThingStore
+from pipeline_inspector.store.trouble import Trouble
+
+_WAIT = 0.6
+_WAIT_IN_TROUBLE = 0.05
+_WAIT_FOR_ORDER = 0.3
+_PAGE = 200
+_FREE_PAGES = 512
+_VACUUM_AT_ONCE = 2048
+_FAILURES = (sqlite3.Error, OSError, Foreign)
+
+_LAST = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM rows UNION ALL SELECT seq FROM sqlite_sequence)"
+_ADD_ROW = "INSERT INTO rows (seq, id, summary) VALUES (?, ?, ?)"
+_ADD_PAYLOAD = "INSERT INTO payloads (seq, plan, payload) VALUES (?, ?, ?)"
+_READ = "SELECT seq, summary, payload, plan FROM rows JOIN payloads USING (seq) WHERE id = ? ORDER BY seq DESC LIMIT 1"
+_AFTER = "SELECT seq, summary FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
+_BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+_BOUNDARY = "SELECT seq FROM rows ORDER BY seq DESC LIMIT 1 OFFSET ?"
+_PUT = """INSERT INTO things (kind, name, at, body) VALUES (?, ?, ?, ?)
+          ON CONFLICT (kind, name) DO UPDATE SET at = excluded.at, body = excluded.body"""
+_TRIM = """DELETE FROM things WHERE kind = ?1 AND at <
+           (SELECT at FROM things WHERE kind = ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2)"""
+_ALL = "SELECT name, at, body FROM things WHERE kind = ? ORDER BY at DESC"
+_BEYOND = 2**62
+_LASTING: tuple[Kind, ...] = ("plan", "process", "fault")
+
+
+class SqliteStore(ThingStore):
+    """Keeps ``max_requests()`` records in the file at ``path``, which is made when first needed."""
+
+    def __init__(self, path: Path, max_requests: Callable[[], int]) -> None:
+        super().__init__()
+        self.path = path
+        self._max_requests = max_requests
+        self._shared = Shared(path.with_name(f"{path.name}-shared"))
+        self._trouble = Trouble()
+        self._database = Database(path, self._met_new_file, self._trouble.notice)
+        self._waiting = Shelf()
+        self._unsaved: dict[tuple[Kind, str], int] = {}
+        self._writing = RLock()
+        self._holding = Lock()
+        self._since_prune = 0
+        self._pruned_to = 0
+        forking.mind(self)
+
+    # -- records ------------------------------------------------------------------------------------------------------
+
+    def append(self, batch: Sequence[Sealed]) -> int:
+        if not batch:
+            return self.last_seq()
+        self._shared.check()
+        if not self._flush(batch):
+            self._hold(batch)
+        return batch[-1].summary.seq
+
+    def read(self, record_id: str) -> Sealed | None:
+        held = self._waiting.read(record_id)
+        if held is not None:
+            return held
+        for row in self._rows(_READ, (record_id,)):
+            try:
+                return unpack(*row)
+            except Unreadable as error:
+                note("store: reading", error)
+        return None
+
+    def after(self, seq: int, limit: int) -> list[Summary]:
+        held = self._waiting.after(seq, limit)
+        kept = _opened(self._rows(_AFTER, (seq, limit)))
+        return merged(kept, held)[:limit] if held else kept
+
+    def newest(self, before: int | None = None) -> Iterable[Summary]:
+        held = self._waiting.before(before)
+        shown = {row.id for row in held}
+        seq = _BEYOND if before is None else before
+        while page := self._rows(_BEFORE, (seq, _PAGE)):
+            seq = page[-1][0]
+            while held and held[-1].seq > page[0][0]:
+                yield held.pop()
+            for row in _opened(page):
+                while held and held[-1].seq > row.seq:
+                    yield held.pop()
+                if row.id not in shown:
+                    yield row
+        yield from reversed(held)
+
+    def last_seq(self) -> int:
+        if not self._database.is_open and not self._trouble:
+            self._rows(_LAST, ())
+        return self._shared.last_seq()
+
+    def clear(self) -> None:
+        self._waiting.clear()
+        self._change("records could not be cleared", lambda db: _forget_up_to(db, _BEYOND))
+
+    def prune(self, keep: int) -> int:
+        return self._change("records could not be pruned", lambda db: _prune(db, keep))
+
+    # -- while it runs, control -----------------------------------------------------------------------------------------
+
+    def watch(self, seconds: float) -> None:
+        self._shared.watch(seconds)
+
+    def watched(self) -> bool:
+        if self._waiting or self._unsaved:
+            self._flush()
+        return self._shared.watched()
+
+    def control_version(self) -> int:
+        return self._shared.numbers[1]
+
+    def control(self) -> Control:
+        return self._shared.control()
+
+    def change_control(self, edit: Callable[[Control], Control]) -> Control:
+        return self._shared.change(edit)
+
+    # -- about itself ---------------------------------------------------------------------------------------------------
+
+    def token(self) -> str:
+        return self._shared.token()
+
+    def problems(self) -> list[str]:
+        if self._trouble:
+            self._flush()
+        found = [self._shared.problem] if self._shared.problem else []
+        if self._trouble.message:
+            found.append(
+                f"{self._trouble.message} {len(self._waiting)} records wait in memory, {self._waiting.lost} are lost."
+            )
+        return [*found, *self._trouble.notices()]
+
+    def location(self) -> str:
+        return str(self.path)
+
+    def close(self) -> None:
+        if self._waiting or self._unsaved:
+            self._flush()
+        self._database.close()
+        self._shared.close()
+
+    def before_fork(self) -> None:
+        """A child must neither use nor close a connection of its parent."""
+        free = self._writing.acquire(timeout=_WAIT)
+        self._database.close()
+        if free:
+            self._writing.release()
+
+    def after_fork(self) -> None:
+        """Records that wait are the parent's to write."""
+        self._writing, self._holding = RLock(), Lock()
+        self._waiting = Shelf()
+        self._unsaved = {}
+        self._shared.after_fork()
+
+    # -- writing ----------------------------------------------------------------------------------------------------------
+
+    def _put(self, kind: Kind, name: str, body: bytes) -> None:
+        self._unsaved[kind, name] = clock.wall()
+        self._flush()
+
+    def _all(self, kind: Kind) -> list[Thing]:
+        now = clock.wall()
+        return [Thing(name, (now - at) / 1e9, body) for name, at, body in self._rows(_ALL, (kind,))]
+
+    def _flush(self, batch: Sequence[Sealed] = ()) -> bool:
+        """Write what waits, then ``batch``; False when that cannot be done now."""
+        if self._trouble.resting or not self._writing.acquire(timeout=_WAIT / 2):
+            return False
+        try:
+            waiting, unsaved = self._waiting.all(), dict(self._unsaved)
+            records = [*waiting, *batch]
+            if self._tried(lambda db: self._write(db, records, unsaved)) is None:
+                return False
+            self._waiting.discard(waiting)
+            for key, at in unsaved.items():
+                if self._unsaved.get(key) == at:
+                    del self._unsaved[key]
+            return True
+        finally:
+            self._writing.release()
+
+    def _write(self, db: Connection, records: Sequence[Sealed], things: dict[tuple[Kind, str], int]) -> bool:
+        packed = [
+            (sealed.summary.id, pack_row(sealed.summary), sealed.plan_id, pack_payload(sealed.payload))
+            for sealed in records
+        ]
+        bodies = [
+            (kind, name, at, own.body) for (kind, name), at in things.items() if (own := self._own[kind].get(name))
+        ]
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(_PUT, bodies)
+        for kind in {kind for kind, *_ in bodies}:
+            db.execute(_TRIM, (kind, KEEP[kind] - 1))
+        with self._shared.numbering(_WAIT_FOR_ORDER):
+            first = max(self._shared.last_seq(), db.execute(_LAST).fetchone()[0] or 0) + 1
+            db.executemany(_ADD_ROW, [(seq, row[0], row[1]) for seq, row in enumerate(packed, first)])
+            db.executemany(_ADD_PAYLOAD, [(seq, row[2], row[3]) for seq, row in enumerate(packed, first)])
+            self._prune_now_and_then(db, len(packed))
+            db.execute("COMMIT")
+            self._shared.gave(first + len(packed) - 1)
+        for seq, sealed in enumerate(records, first):
+            sealed.summary.seq = seq
+        return True
+
+    def _prune_now_and_then(self, db: Connection, added: int) -> None:
+        """Within one part in ten of the limit, however many processes write."""
+        limit = self._max_requests()
+        self._since_prune += added
+        if limit == self._pruned_to and self._since_prune < limit // 100:
+            return
+        oldest, newest = db.execute("SELECT (SELECT min(seq) FROM rows), (SELECT max(seq) FROM rows)").fetchone()
+        if limit != self._pruned_to or (newest or 0) - (oldest or 0) >= limit + limit // 20:
+            _prune(db, limit)
+        self._since_prune, self._pruned_to = 0, limit
+
+    def _hold(self, batch: Sequence[Sealed]) -> None:
+        with self._holding, self._shared.numbering(_WAIT_FOR_ORDER):
+            first = self._shared.last_seq() + 1
+            for seq, sealed in enumerate(batch, first):
+                sealed.summary.seq = seq
+            self._waiting.add(batch, self._max_requests())
+            self._shared.gave(first + len(batch) - 1)
+
+    def _met_new_file(self) -> None:
+        """What this process told about itself is told again: the file may be a new one."""
+        for kind in _LASTING:
+            for name in list(self._own[kind]):
+                self._unsaved.setdefault((kind, name), clock.wall())
+        self._pruned_to = 0
+        for (last,) in self._rows(_LAST, ()):
+            self._shared.gave(last or 0)
+
+    # -- failing well -----------------------------------------------------------------------------------------------------
+
+    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
+        return self._tried(lambda db: db.execute(query, values).fetchall(), writes=False) or []
+
+    def _change(self, what: str, work: Callable[[Connection], int]) -> int:
+        def alone(db: Connection) -> int:
+            db.execute("BEGIN IMMEDIATE")
+            done = work(db)
+            db.execute("COMMIT")
+            return done
+
+        done: int | None = self._tried(alone)
+        if done is None:
+            raise StoreError(f"The {what}: {self._trouble.message}")
+        return done
+
+    def _tried(self, work: Callable[[Connection], Any], *, writes: bool = True) -> Any:
+        """What ``work`` returns, or None with the reason noted. A damaged file is set aside, and ``work`` done again."""
+        patience = _WAIT_IN_TROUBLE if self._trouble else _WAIT
+        for last in (False, True):
+            try:
+                with self._database.connection(patience) as db:
+                    done = work(db)
+            except _FAILURES as error:
+                if last or not self._mended(error):
+                    if writes or not self._trouble:
+                        self._trouble.met(explain(error, self.path))
+                    return None
+            else:
+                if writes:
+                    self._trouble.over()
+                return done
+        return None
+
+    def _mended(self, error: Exception) -> bool:
+        if not damaged(error):
+            return False
+        try:
+            self._database.set_aside("corrupt", f"was damaged ({error})")
+        except OSError:
+            return False
+        return True
+
+
+def _opened(rows: Iterable[tuple[int, bytes]]) -> list[Summary]:
+    found = []
+    for seq, data in rows:
+        try:
+            found.append(unpack_row(data, seq))
+        except Unreadable as error:
+            note("store: reading", error)
+    return found
+
+
+def _prune(db: Connection, keep: int) -> int:
+    boundary = db.execute(_BOUNDARY, (keep,)).fetchone()
+    return _forget_up_to(db, boundary[0]) if boundary else 0
+
+
+def _forget_up_to(db: Connection, seq: int) -> int:
+    gone = db.execute("DELETE FROM rows WHERE seq <= ?", (seq,)).rowcount
+    db.execute("DELETE FROM payloads WHERE seq <= ?", (seq,))
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    if free > _FREE_PAGES:
+        db.execute(f"PRAGMA incremental_vacuum({min(free - _FREE_PAGES // 2, _VACUUM_AT_ONCE)})").fetchall()
+    return gone
