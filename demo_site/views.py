@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 def home(request: HttpRequest) -> HttpResponse:
     """The newest articles, six to a page: a ``TemplateResponse``."""
-    articles = Article.objects.select_related("author").annotate(comment_count=Count("comments"))
+    articles = (
+        Article.objects.select_related("author").annotate(comment_count=Count("comments")).order_by("-published_at")
+    )
     page = Paginator(articles, 6).get_page(request.GET.get("page"))
     return TemplateResponse(request, "articles/list.html", {"page": page, "title": "Newest"})
 

@@ -1,0 +1,76 @@
+# The project's tasks. They need Python 3.11 or newer, git and make; all else goes into a virtual environment here.
+
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+RATE ?= 5
+PYTEST_ARGS ?=
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+SITE := http://127.0.0.1:$(PORT)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench conformance wheel clean
+
+help:
+	@echo "make demo          the demo site with visitors, and its inspector (PORT=$(PORT), RATE=$(RATE) a second)"
+	@echo "make test          lint, types and all tests, run against the built wheel"
+	@echo "make lint          ruff and mypy only"
+	@echo "make bench         measure what recording costs"
+	@echo "make conformance   Django's own tests with the inspector installed"
+	@echo "make clean         remove what the tasks above made"
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11. Name a newer one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make a virtual environment. On Debian: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.demo: pyproject.toml | $(PY)
+	@echo "Installing the demo into $(VENV)"
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(PY)
+	@echo "Installing the test extras into $(VENV)"
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
+	@$(PIP) --editable '.[test]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	@$(PY) manage.py migrate --verbosity 0
+	@$(PY) manage.py loaddemo
+	@echo
+	@echo "  The demo site:  $(SITE)/"
+	@echo "  Its inspector:  $(SITE)/__inspector__/"
+	@echo
+	@$(PY) manage.py traffic --rate $(RATE) --url $(SITE) & visitors=$$!; \
+		trap 'kill $$visitors 2>/dev/null' EXIT; \
+		DEMO_CONSOLE_LEVEL=CRITICAL $(PY) manage.py runserver 127.0.0.1:$(PORT)
+
+lint: $(VENV)/.test
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+# The tests run against the wheel. pytest loads the package's own plugin before it adds this folder to sys.path, so the
+# installed copy is the one imported; tests/conftest.py refuses to run when it is not.
+test: lint wheel
+	@$(PY) tests/needs.py
+	@PIPELINE_INSPECTOR_UNDER_TEST=wheel $(VENV)/bin/pytest $(PYTEST_ARGS)
+
+wheel: $(VENV)/.test
+	@rm -rf build/wheel
+	@$(PY) -m hatchling build -t wheel -d build/wheel >/dev/null
+	@$(PIP) --no-deps --force-reinstall build/wheel/*.whl
+
+bench: $(VENV)/.test
+	@$(PY) -m benchmarks
+
+conformance: $(VENV)/.test
+	@$(PY) tests/conformance/run.py
+
+clean:
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .conformance demo.sqlite3*
