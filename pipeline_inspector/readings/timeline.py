@@ -1,5 +1,6 @@
 """The waterfall as numbers: rows that nest, bars as fractions of the shown time, ticks at round steps."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -8,6 +9,12 @@ from pipeline_inspector.records import RequestRecord, Span
 
 RUN = 4
 """From so many like siblings in a row on, they are shown as one row."""
+
+MANY_LAYERS = 12
+"""In a longer chain, nested layers with nothing to tell are shown as one row: those that do nothing but call the next
+and spend less than ``QUIET`` of the time."""
+
+QUIET = 0.01
 
 ROWS = 200
 """No more rows than this; what is left out is counted."""
@@ -26,8 +33,8 @@ class Row(msgspec.Struct):
     """One line of the waterfall.
 
     ``kind`` is that of its span, or ``request`` (the whole), or ``layer`` (way in and way out together: ``segments`` are
-    its self time, ``extent`` reaches from entry to exit). ``count`` over 1: a run of like siblings, whose bars are the
-    segments. ``busy_ns`` is the time of the segments together.
+    its self time, ``extent`` reaches from entry to exit). ``count`` over 1: a run of like siblings, or of quiet layers
+    one inside the other, whose bars are the segments. ``busy_ns`` is the time of the segments together.
     """
 
     kind: str
@@ -70,11 +77,21 @@ class _Node:
         self.start = min(span.start_ns for span in spans)
         self.end = max(span.start_ns + span.duration_ns for span in spans)
         self.inside: list[_Node] = []
-        self.duplicate = False
+        self.group: int | None = None
+
+    @property
+    def busy(self) -> int:
+        """Nanoseconds of its spans together."""
+        return sum(span.duration_ns for span in self.spans)
 
     def alike(self, other: "_Node") -> bool:
         """Would the two read the same as rows?"""
-        return not self.inside and not other.inside and (self.kind, self.name) == (other.kind, other.name)
+        same = self.name == other.name or (self.group is not None and self.group == other.group)
+        return same and self.kind == other.kind and not self.inside and not other.inside
+
+    def quiet(self, limit: int) -> bool:
+        """Is it a layer that only calls the next one, in less than ``limit`` nanoseconds of its own?"""
+        return self.kind == "layer" and self.busy < limit and [inner.kind for inner in self.inside] == ["layer"]
 
 
 def timeline(record: RequestRecord, limit: int = ROWS) -> Timeline:
@@ -83,7 +100,8 @@ def timeline(record: RequestRecord, limit: int = ROWS) -> Timeline:
     whole = _Node("request", f"{record.request.method} {record.request.path}", [_whole(record, start, length)], None)
     _nest(record, whole)
     rows: list[Row] = []
-    _lay_out(whole, 0, start, length, rows)
+    many = sum(1 for layer in record.layers if layer.outcome != "not_reached") > MANY_LAYERS
+    _lay_out(whole, 0, start, length, rows, int(length * QUIET) if many else 0)
     return Timeline(start, length, rows[:limit], ticks(start, length), max(0, len(rows) - limit))
 
 
@@ -122,7 +140,15 @@ def _nest(record: RequestRecord, whole: _Node) -> None:
         if around is None or around is nodes[span.id]:
             around = _around(span, layers, whole)
         around.inside.append(nodes[span.id])
+    _stretch(whole)
     _mark_duplicates(record, nodes)
+
+
+def _stretch(node: _Node) -> None:
+    """Let every node reach over what is inside it: the way out of a layer may not have been told (yet)."""
+    for inner in node.inside:
+        _stretch(inner)
+        node.start, node.end = min(node.start, inner.start), max(node.end, inner.end)
 
 
 def _layers(record: RequestRecord) -> dict[int, _Node]:
@@ -145,20 +171,23 @@ def _around(span: Span, layers: dict[int, _Node], whole: _Node) -> _Node:
 
 
 def _mark_duplicates(record: RequestRecord, nodes: dict[int, _Node]) -> None:
-    groups = [query.duplicate_group for query in record.queries]
+    groups = Counter(query.duplicate_group for query in record.queries)
     for query in record.queries:
-        if query.duplicate_group is not None and groups.count(query.duplicate_group) > 1 and query.span in nodes:
-            nodes[query.span].duplicate = True
+        if query.duplicate_group is not None and groups[query.duplicate_group] > 1 and query.span in nodes:
+            nodes[query.span].group = query.duplicate_group
 
 
-def _lay_out(node: _Node, depth: int, start: int, length: int, rows: list[Row]) -> None:
-    rows.append(_row([node], depth, start, length))
-    for run in _runs(sorted(node.inside, key=lambda inner: (inner.start, -inner.end))):
+def _lay_out(node: _Node, depth: int, start: int, length: int, rows: list[Row], quiet: int) -> None:
+    nested = [node]
+    while nested[-1].quiet(quiet) and nested[-1].inside[0].quiet(quiet):
+        nested.append(nested[-1].inside[0])
+    rows.append(_row(nested, depth, start, length))
+    for run in _runs(sorted(nested[-1].inside, key=lambda inner: (inner.start, -inner.end))):
         if len(run) >= RUN:
             rows.append(_row(run, depth + 1, start, length))
         else:
             for inner in run:
-                _lay_out(inner, depth + 1, start, length, rows)
+                _lay_out(inner, depth + 1, start, length, rows, quiet)
 
 
 def _runs(nodes: Iterable[_Node]) -> list[list[_Node]]:
@@ -177,17 +206,17 @@ def _row(run: list[_Node], depth: int, start: int, length: int) -> Row:
     begin, end = min(node.start for node in run), max(node.end for node in run)
     return Row(
         kind=first.kind,
-        name=first.name,
+        name=first.name if first.name == run[-1].name or first.kind != "layer" else f"{first.name} … {run[-1].name}",
         depth=depth,
         start_ns=begin,
         duration_ns=end - begin,
-        busy_ns=sum(span.duration_ns for span in spans),
+        busy_ns=sum(node.busy for node in run),
         segments=[_segment(span.start_ns, span.duration_ns, start, length) for span in spans],
         extent=_segment(begin, end - begin, start, length),
         layer=first.layer,
         span=spans[0].id if spans[0].id >= 0 else None,
         count=len(run),
-        duplicate=any(node.duplicate for node in run),
+        duplicate=any(node.group is not None for node in run),
         thread=spans[0].thread,
     )
 
