@@ -1,4 +1,4 @@
-"""The one store of this process, as the ``STORE`` setting wants it; made at first use, made anew when the setting changes."""
+"""The one store of this process, as the ``STORE`` setting wants it; made at first use, and anew when that changes."""
 
 import atexit
 import hashlib
@@ -24,7 +24,7 @@ _SAYS_NOTHING = frozenset(
     {"", "settings", "config", "conf", "core", "project", "app", "src", "backend", "server", "site"}
 )
 
-_Key = tuple[str | None, str, Path]
+_Key = tuple[str | None, str]
 
 _lock = Lock()
 _made: tuple[_Key, Store] | None = None
@@ -36,14 +36,14 @@ def store() -> Store:
     global _made
     if _used:
         return _used[-1]
-    key = (conf.current().store, project_name(), project_folder())
+    key = (conf.current().store, _settings_module())
     made = _made
     if made is not None and made[0] == key:
         return made[1]
     with _lock:
         if _made is None or _made[0] != key:
             close()
-            _made = (key, _make(*key))
+            _made = (key, _make(key[0], project_name(), project_folder()))
         return _made[1]
 
 
@@ -98,7 +98,7 @@ def _make(wanted: str | None, name: str, folder: Path) -> Store:
 def _redis(address: str, name: str) -> Store:
     """The Redis store; where it cannot even be begun, memory and the reason."""
     try:
-        from pipeline_inspector.store.redis import RedisStore  # noqa: PLC0415 - an extra, needed by this setting alone
+        from pipeline_inspector.store.redis import RedisStore
 
         return RedisStore(address, name, _max_requests)
     except (ImportError, ValueError) as error:

@@ -19,7 +19,7 @@ from pipeline_inspector.store.database import Connection, Database, Foreign, dam
 from pipeline_inspector.store.packing import Unreadable, pack_payload, pack_row, unpack, unpack_row
 from pipeline_inspector.store.shared import Shared
 from pipeline_inspector.store.shelf import Shelf, merged
-from pipeline_inspector.store.things import KEEP, Kind, Thing, ThingStore
+from pipeline_inspector.store.things import KEEP, LASTING, Kind, Thing, ThingStore
 from pipeline_inspector.store.trouble import Trouble
 
 _WAIT = 0.6
@@ -43,7 +43,6 @@ _TRIM = """DELETE FROM things WHERE kind = ?1 AND at <
            (SELECT at FROM things WHERE kind = ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2)"""
 _ALL = "SELECT name, at, body FROM things WHERE kind = ? ORDER BY at DESC"
 _BEYOND = 2**62
-_LASTING: tuple[Kind, ...] = ("plan", "process", "fault")
 
 
 class SqliteStore(ThingStore):
@@ -245,7 +244,7 @@ class SqliteStore(ThingStore):
 
     def _met_new_file(self) -> None:
         """What this process told about itself is told again: the file may be a new one."""
-        for kind in _LASTING:
+        for kind in LASTING:
             for name in list(self._own[kind]):
                 self._unsaved.setdefault((kind, name), clock.wall())
         self._pruned_to = 0

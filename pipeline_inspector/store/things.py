@@ -19,6 +19,9 @@ from pipeline_inspector.store.base import Store
 Kind = Literal["plan", "process", "running", "fault"]
 
 KEEP: dict[Kind, int] = {"plan": 200, "process": 50, "running": 200, "fault": 200}
+LASTING: tuple[Kind, ...] = ("plan", "process", "fault")
+"""Kinds that still hold after a while, so that a store that was emptied is told them again."""
+
 _SECOND = 1_000_000_000
 _SILENT_AFTER = 2.0
 _HOUR = 3600.0
