@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline_inspector.readings.way import CORE_EDGE, reached_core
+from pipeline_inspector.readings.way import CORE_EDGE, half_path, reached_core
 from pipeline_inspector.records import RequestRecord, Span
 
 State = Literal["reached", "not_reached", "raised", "running"]
@@ -23,6 +23,7 @@ class Band:
     inner: float
     outer: float
     text_path: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +154,5 @@ def _band(
     cx, cy = centre
     base = sum(radii) / 2 - 3.4
     arc = f"M{cx - base:.2f},{cy} A{base:.2f},{base:.2f} 0 0 1 {cx + base:.2f},{cy}"
-    return Band(kind, side, label, sum(span.duration_ns for span in spans), *radii, arc)
+    outline = half_path(*radii, side, centre)
+    return Band(kind, side, label, sum(span.duration_ns for span in spans), *radii, arc, outline)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline_inspector.readings.core import Core, core_of
-from pipeline_inspector.readings.way import Stretch, way_of
+from pipeline_inspector.readings.way import Stretch, half_path, way_of
 from pipeline_inspector.records import Layer, Plan, Request, RequestRecord, Summary, View
 
 WIDTH, HEIGHT = 900.0, 764.0
@@ -72,6 +72,21 @@ class Crossing:
     height: float
     hot: bool
 
+    @property
+    def left(self) -> float:
+        """The pill's left edge."""
+        return round(self.x - self.width / 2, 2)
+
+    @property
+    def top(self) -> float:
+        """The pill's upper edge."""
+        return round(self.y - self.height / 2, 2)
+
+    @property
+    def baseline(self) -> float:
+        """The line on which the number stands."""
+        return round(self.y + 3.5, 2)
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:
@@ -81,6 +96,14 @@ class Hop:
     x: float
     y: float
     radius: float
+
+    @property
+    def mark(self) -> str:
+        """Two arrows, to and fro, within the circle."""
+        return (
+            f"M{self.x - 4.5:.2f},{self.y - 2:.2f} h9 m-2.6,-2.6 l2.6,2.6 l-2.6,2.6 "
+            f"M{self.x + 4.5:.2f},{self.y + 2.4:.2f} h-9 m2.6,-2.6 l-2.6,2.6 l2.6,2.6"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,19 +217,10 @@ def _ring(layer: Layer, inner: float, outer: float, *, named: bool, back: bool) 
         layer=layer,
         inner=inner,
         outer=outer,
-        way_in=Half("in", half_path(inner, outer, "in"), layer.in_ns, heat(layer.in_ns), there),
-        way_out=Half("out", half_path(inner, outer, "out"), layer.out_ns, heat(layer.out_ns), there and back),
+        way_in=Half("in", half_path(inner, outer, "in", (CX, CY)), layer.in_ns, heat(layer.in_ns), there),
+        way_out=Half("out", half_path(inner, outer, "out", (CX, CY)), layer.out_ns, heat(layer.out_ns), there and back),
         short=short,
         name_path=f"M{CX - base:.2f},{CY} A{base:.2f},{base:.2f} 0 0 1 {CX + base:.2f},{CY}" if named else None,
-    )
-
-
-def half_path(inner: float, outer: float, side: Side) -> str:
-    """The closed outline of one half of a ring."""
-    sweep = 0 if side == "in" else 1
-    return (
-        f"M{CX},{CY - outer:.2f} A{outer:.2f},{outer:.2f} 0 0 {sweep} {CX},{CY + outer:.2f} "
-        f"L{CX},{CY + inner:.2f} A{inner:.2f},{inner:.2f} 0 0 {1 - sweep} {CX},{CY - inner:.2f} Z"
     )
 
 

@@ -47,6 +47,15 @@ class _Turn:
     radius: float
 
 
+def half_path(inner: float, outer: float, side: Literal["in", "out"], centre: tuple[float, float]) -> str:
+    """The closed outline of the left (in) or right (out) half of a ring around ``centre``, as an SVG path."""
+    (cx, cy), sweep = centre, 0 if side == "in" else 1
+    return (
+        f"M{cx},{cy - outer:.2f} A{outer:.2f},{outer:.2f} 0 0 {sweep} {cx},{cy + outer:.2f} "
+        f"L{cx},{cy + inner:.2f} A{inner:.2f},{inner:.2f} 0 0 {1 - sweep} {cx},{cy - inner:.2f} Z"
+    )
+
+
 def way_of(
     record: RequestRecord,
     middles: list[float],

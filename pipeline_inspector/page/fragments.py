@@ -1,0 +1,354 @@
+"""Record, row or chain → a piece of HTML. What the views put together and what the live connection sends is drawn here.
+
+``base`` is the address of our first page as the browser sees it, with a slash at its end: ``/__inspector__/``.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from django.utils.safestring import mark_safe
+
+from pipeline_inspector.page import tabs
+from pipeline_inspector.page.drawing import render
+from pipeline_inspector.readings.onion import CX, CY, HEIGHT, WIDTH, onion
+from pipeline_inspector.readings.onion import running as of_running
+from pipeline_inspector.readings.statistics import Statistics
+from pipeline_inspector.readings.way import reached_core
+from pipeline_inspector.records import Layer, Plan, RequestRecord, Span, Summary
+
+_FOLDER = "pipeline_inspector/"
+ROWS = 200
+"""So many rows stand on the page at most."""
+
+Scope = Literal["everyone", "me"]
+
+
+# -- the list -------------------------------------------------------------------------------------------------------
+
+
+def row(summary: Summary, base: str, selected: bool = False) -> str:
+    """One ``<li>`` of the list."""
+    context = {"row": summary, "base": base, "selected": selected, "bar": _bar(summary), "told": _told(summary)}
+    return render(_FOLDER + "_row.html", context)
+
+
+def rows(summaries: Iterable[Summary], base: str, selected: str | None = None) -> str:
+    """The items of the list, newest on top; ``summaries`` come newest last, as the reader gives them."""
+    newest_first = list(summaries)[::-1]
+    return mark_safe("".join(row(summary, base, summary.id == selected) for summary in newest_first))  # noqa: S308
+
+
+def running(summary: Summary, base: str) -> str:
+    """The ``<li>`` of a request in hand: where it is now, and for how long."""
+    return row(summary, base)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    kind: str
+    start: float
+    width: float
+
+
+def _bar(summary: Summary) -> list[_Segment]:
+    """The parts of the row's bar in percent; what the known parts leave over stays empty."""
+    parts = summary.segments
+    values = {"layers": parts.layers, "resolver": parts.resolver, "view": parts.view, "templates": parts.templates}
+    total = max(summary.duration_ns, sum(values.values()), 1)
+    found, start = [], 0.0
+    for kind, ns in values.items():
+        width = 100 * max(ns, 0) / total
+        if width:
+            found.append(_Segment(kind, round(start, 2), round(width, 2)))
+        start += width
+    return found
+
+
+def _told(summary: Summary) -> str:
+    """What is most worth saying about a request in one line."""
+    if summary.state == "running" and summary.layer_now:
+        return "in " + summary.layer_now.rpartition(".")[2].partition("#")[0]
+    return summary.exception or summary.note or summary.view or summary.route
+
+
+# -- the chosen request ---------------------------------------------------------------------------------------------
+
+
+def stage(record: RequestRecord, tab: str, base: str, csrf_token: str = "", where: str | None = None) -> str:
+    """What fills ``#stage``: the request's line, its tabs with the body of ``tab``, and the layers' cards.
+
+    ``where`` is the source line (``path:line``) at which a running request stands.
+    """
+    available = [("onion", "Onion", None), *tabs.available(record)]
+    known = {slug for slug, _, _ in available}
+    tab = tab if tab in known else "onion"
+    body = figure(record, legend=True) if tab == "onion" else tabs.body(tab, record)
+    context = {
+        "record": record,
+        "base": base,
+        "tab": tab,
+        "tabs": available,
+        "body": mark_safe(body),  # noqa: S308
+        "totals": _totals(record),
+        "cards": [card(record, layer.index) for layer in record.layers],
+        "overview": overview(record, base),
+        "chosen": _telling_layer(record),
+        "csrf_token": csrf_token,
+        "where": _source_line(where),
+        "cut": _cut(record),
+    }
+    return render(_FOLDER + "_stage.html", context)
+
+
+def stage_running(summary: Summary, plan: Plan | None, base: str) -> str:
+    """``stage()`` of a request in hand, as far as it has come."""
+    return stage(of_running(summary, plan), "onion", base, where=summary.where)
+
+
+def figure(record: RequestRecord, *, legend: bool = False, scope: str = "") -> str:
+    """The onion of ``record``. ``scope`` keeps the ids apart where a page shows several."""
+    picture = onion(record)
+    context = {
+        "record": record,
+        "onion": picture,
+        "scope": scope,
+        "legend": legend,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "last": picture.way[-1],
+        "cx": CX,
+        "cy": CY,
+        "title_y": CY - 21,
+        "figure_y": CY + 5,
+        "note_y": CY + 25,
+        "above": CY - 10,
+        "below": CY + 21,
+        "right": WIDTH - 14,
+    }
+    return render(_FOLDER + "_onion.html", context)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Nanoseconds of the whole request by what they were spent on."""
+
+    layers: int
+    hops: int
+    resolver: int
+    view: int
+    render: int
+
+
+def _totals(record: RequestRecord) -> Totals:
+    def of(*kinds: str) -> int:
+        return sum(span.duration_ns for span in record.spans if span.kind in kinds)
+
+    return Totals(
+        layers=sum(layer.in_ns + layer.out_ns for layer in record.layers),
+        hops=of("hop") or sum(layer.hop_ns for layer in record.layers),
+        resolver=of("resolve") + sum(span.duration_ns for span in record.spans if span.kind == "hook"),
+        view=of("view"),
+        render=of("render"),
+    )
+
+
+def _telling_layer(record: RequestRecord) -> int | None:
+    """The layer whose card stands open at first: the one that answered, raised or rescued."""
+    special = ("answered", "raised", "rescued")
+    return next((layer.index for layer in record.layers if layer.outcome in special), None)
+
+
+def _cut(record: RequestRecord) -> str:
+    lost = record.dropped
+    counts = [(lost.events, "events"), (lost.changes, "changes"), (lost.queries, "queries")]
+    return ", ".join(f"{count} {what}" for count, what in counts if count)
+
+
+def _source_line(where: str | None) -> tuple[str, str] | None:
+    file, _, line = (where or "").rpartition(":")
+    return (file, line) if file else None
+
+
+# -- cards ----------------------------------------------------------------------------------------------------------
+
+
+def card(record: RequestRecord, layer_index: int) -> str:
+    """What there is to say about one layer in this request: times, what it changed, what ran inside it."""
+    layer = next(layer for layer in record.layers if layer.index == layer_index)
+    inside = _spans_inside(record, layer)
+    hooks = [span for span in record.spans if span.kind == "hook" and span.layer == layer_index]
+    durations = {span.id: span.duration_ns for span in record.spans}
+    context = {
+        "record": record,
+        "layer": layer,
+        "said": _said(record, layer),
+        "hooks": hooks,
+        "hidden": layer_index != _telling_layer(record),
+        "queries": [(query, durations.get(query.span, 0)) for query in record.queries if query.span in inside],
+        "templates": [(item, durations.get(item.span, 0)) for item in record.templates if item.span in inside],
+        "cache_calls": [item for item in record.cache_calls if item.span in inside],
+        "logs": [item for item in record.logs if item.span in inside],
+    }
+    return render(_FOLDER + "_card.html", context)
+
+
+def overview(record: RequestRecord, base: str) -> str:
+    """The card that stands while no layer is chosen: where the time went."""
+    costly = sorted(record.layers, key=lambda layer: -(layer.in_ns + layer.out_ns + layer.hop_ns))[:4]
+    context = {
+        "record": record,
+        "base": base,
+        "totals": _totals(record),
+        "costly": [(layer, layer.in_ns + layer.out_ns + layer.hop_ns) for layer in costly],
+        "hidden": _telling_layer(record) is not None,
+    }
+    return render(_FOLDER + "_overview.html", context)
+
+
+def _spans_inside(record: RequestRecord, layer: Layer) -> set[int]:
+    """Ids of the spans that belong to the layer itself, not to what it called inward."""
+    parents: dict[int, Span] = {span.id: span for span in record.spans}
+    own = {
+        span.id for span in record.spans if span.layer == layer.index and span.kind in ("layer_in", "layer_out", "hook")
+    }
+
+    def belongs(span: Span | None) -> bool:
+        while span is not None:
+            if span.id in own:
+                return True
+            if span.kind in ("layer_in", "layer_out", "hook", "view", "render", "resolve"):
+                return False
+            span = parents.get(span.parent) if span.parent is not None else None
+        return False
+
+    return {span.id for span in record.spans if belongs(span)}
+
+
+def _said(record: RequestRecord, layer: Layer) -> str:
+    """One sentence on what is special about the layer in this request; empty when nothing is."""
+    deeper = [other for other in record.layers if other.index > layer.index]
+    unreached = "The view was not reached." if not deeper else f"{_names(deeper)}, and the view were not reached."
+    status = f" with {record.response.status}" if record.response else ""
+    if layer.outcome == "answered":
+        return f"Answered the request itself{status}. {unreached}"
+    if layer.outcome == "raised" and record.exception:
+        tail = "" if reached_core(record) else f" {unreached}"
+        return f"Raised {record.exception.type}: {record.exception.message}.{tail}"
+    if layer.outcome == "rescued" and record.exception:
+        return f"Made a response{status} of the {record.exception.type}."
+    if layer.outcome == "off":
+        return "Switched off for this request: the request passed it by."
+    if layer.outcome == "not_reached":
+        return (
+            "The request has not come this far." if record.state == "running" else "The request did not come this far."
+        )
+    return ""
+
+
+def _names(layers: list[Layer]) -> str:
+    names = [(layer.name or layer.path).removesuffix("Middleware") for layer in layers]
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])}, {len(names) - 2} more layers"
+
+
+# -- the chain ------------------------------------------------------------------------------------------------------
+
+
+def chain(
+    plan: Plan | None,
+    control_off: frozenset[str],
+    base: str,
+    record: RequestRecord | None = None,
+    statistics: Statistics | None = None,
+    scope: Scope = "everyone",
+    mine: frozenset[str] = frozenset(),
+    oob: bool = False,
+) -> str:
+    """The chain with its switches. ``control_off``: ids off for the browser that looks, ``mine``: those of them off for
+    it alone. Beside each layer stands its time in ``record``, else its median over ``statistics``. ``oob``: to be sent
+    along with another fragment."""
+    times = _times(record, statistics)
+    layers = plan.layers if plan else []
+    entries = [(layer, layer.id not in control_off, layer.id in mine, times.get(layer.id)) for layer in layers]
+    context = {
+        "plan": plan,
+        "entries": entries,
+        "base": base,
+        "scope": scope,
+        "any_off": any(not on for _, on, _, _ in entries),
+        "times_of": "request" if record else "median" if statistics else "",
+        "oob": oob,
+    }
+    return render(_FOLDER + "_chain.html", context)
+
+
+def _times(record: RequestRecord | None, statistics: Statistics | None) -> Mapping[str, int]:
+    if record is not None:
+        return {
+            layer.id: layer.in_ns + layer.out_ns + layer.hop_ns
+            for layer in record.layers
+            if layer.outcome not in ("off", "not_reached")
+        }
+    if statistics is not None:
+        return {layer.id: layer.in_ns.p50 + layer.out_ns.p50 for layer in statistics.layers if layer.count}
+    return {}
+
+
+# -- pages ----------------------------------------------------------------------------------------------------------
+
+NoticeKind = Literal["nothing", "no_match", "choose", "gone", "denied", "no_chain"]
+
+
+def notice(kind: NoticeKind, base: str, *, limit: int = 0, message: str = "") -> str:
+    """What stands where there is nothing to show, and what to do about it. ``limit``: how many requests are kept."""
+    return render(_FOLDER + "_notice.html", {"kind": kind, "base": base, "limit": limit, "message": message})
+
+
+def requests_page(
+    *,
+    base: str,
+    csrf_token: str,
+    summaries: Iterable[Summary] = (),
+    in_hand: Iterable[Summary] = (),
+    stage: str = "",
+    chain: str = "",
+    selected: str | None = None,
+    live: Literal["ws", "sse", ""] = "",
+    last_seq: int = 0,
+    filtered: bool = False,
+    query: str = "",
+    server: str = "",
+    title: str = "Requests",
+    problems: Iterable[str] = (),
+) -> str:
+    """The main page. ``summaries`` come newest last; ``stage`` and ``chain`` are ready fragments.
+
+    ``live`` says by what the page stays up to date, ``query`` is the filter as a query string, ``server`` one line on who
+    serves, ``problems`` what is wrong with the inspector itself.
+    """
+    kept = list(summaries)
+    empty = notice("no_match" if filtered else "nothing", base)
+    context = {
+        "base": base,
+        "csrf_token": csrf_token,
+        "page": "requests",
+        "title": title,
+        "rows": rows(kept, base, selected),
+        "in_hand": mark_safe("".join(running(item, base) for item in list(in_hand)[::-1])),  # noqa: S308
+        "empty": empty,
+        "stage": mark_safe(stage or notice("choose", base)),  # noqa: S308
+        "chosen": bool(stage),
+        "chain": mark_safe(chain),  # noqa: S308
+        "live": live,
+        "last_seq": last_seq,
+        "query": query,
+        "server": server,
+        "problems": list(problems),
+    }
+    return render(_FOLDER + "requests.html", context)
+
+
+def notice_page(kind: NoticeKind, base: str, *, title: str, message: str = "") -> str:
+    """A page that holds nothing but a notice: not allowed, not there."""
+    context = {"base": base, "title": title, "page": "", "notice": notice(kind, base, message=message)}
+    return render(_FOLDER + "empty.html", context)
