@@ -1,19 +1,18 @@
 """Queries: each call of a cursor through any connection, with its rows, its transaction and the user's line.
 
-What happens beneath Django's cursor (a driver's ``COMMIT``, the quoting that ``DEBUG`` asks SQLite for) is not a query
-here. ``callproc`` is not seen either: Django hands it to no wrapper.
+Watched at the methods of Django's ``CursorWrapper``, which every cursor of every connection passes, in any thread. An
+entry of ours in ``connection.execute_wrappers`` would be seen by whoever compares that list, counts it or takes off what
+it put on last, and costs two more calls per query. What happens beneath Django's cursor (a driver's ``COMMIT``, the
+quoting that ``DEBUG`` asks SQLite for) is not a query here.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import chain
+from functools import wraps
 from sys import _getframe
 from threading import get_ident
 from types import FrameType
 from typing import Any
 
-from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
+from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import users_line
@@ -23,81 +22,89 @@ UNKNOWN = -1
 """Rows that the driver did not count; parameter sets that came from an iterator."""
 
 _now = clock.now
+_execute = CursorWrapper.execute
+_executemany = CursorWrapper.executemany
+_callproc = CursorWrapper.callproc
 
 
 def install() -> None:
-    """Watch every connection from its next opening on, and those that this thread has open already."""
-    connection_created.connect(_opened, dispatch_uid="pipeline_inspector.probes.database")
-    try:
-        for connection in connections.all(initialized_only=True):
-            _opened(connection=connection)
-    except Exception as error:  # DATABASES may be wrong: that is for Django to say, when it is used
-        faults.note("probes: open connections", error)
+    """Watch the cursors of all connections."""
+    if CursorWrapper.execute is _execute:
+        CursorWrapper.execute = _watched_execute  # type: ignore[method-assign]
+        CursorWrapper.executemany = _watched_executemany  # type: ignore[method-assign]
+        CursorWrapper.callproc = _watched_callproc  # type: ignore[method-assign]
 
 
-def _opened(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
-    if type(connection.execute_wrappers) is not _Wrappers:
-        connection.execute_wrappers = _Wrappers(connection.execute_wrappers)
-
-
-class _Wrappers(list[Any]):
-    """The site's own ``execute_wrappers``, in its hands as before: only the loop of a cursor over them meets ours too.
-
-    An entry of ours in the list would be seen by whoever compares it, counts it, or takes off what it put on last.
-    """
-
-    def __reversed__(self) -> Iterator[Any]:
-        # Cursors wrap from the inside outward, so ours comes last: it times what the caller waits for.
-        return chain(super().__reversed__(), _OURS)
-
-
-def _watch(
-    execute: Callable[..., Any],
-    sql: Any,
-    params: Any,
-    many: bool,
-    context: dict[str, Any],
-) -> Any:
+@wraps(_execute)
+def _watched_execute(self: CursorWrapper, sql: Any, params: Any = None) -> Any:
     tape = current.get()
     if tape is None or not tape.open:
-        return execute(sql, params, many, context)
+        return _execute(self, sql, params)
     start = _now()
     try:
-        result = execute(sql, params, many, context)
+        result = _execute(self, sql, params)
     except BaseException as error:
-        end = _now()
-        _keep(tape, start, end, sql, params, many, context, type(error).__name__, _getframe(1))
-        if error.__traceback__ is not None:
-            error.__traceback__ = error.__traceback__.tb_next
+        _keep(tape, start, _now(), self, sql, params, 0, error, _getframe(1))
         raise
-    end = _now()
-    _keep(tape, start, end, sql, params, many, context, None, _getframe(1))
+    _keep(tape, start, _now(), self, sql, params, 0, None, _getframe(1))
     return result
 
 
-_OURS = (_watch,)
+@wraps(_executemany)
+def _watched_executemany(self: CursorWrapper, sql: Any, param_list: Any) -> Any:
+    tape = current.get()
+    if tape is None or not tape.open:
+        return _executemany(self, sql, param_list)
+    sized = type(param_list) in (list, tuple)
+    sets = len(param_list) if sized else UNKNOWN
+    first = param_list[0] if sized and sets else None
+    start = _now()
+    try:
+        result = _executemany(self, sql, param_list)
+    except BaseException as error:
+        _keep(tape, start, _now(), self, sql, first, sets, error, _getframe(1))
+        raise
+    _keep(tape, start, _now(), self, sql, first, sets, None, _getframe(1))
+    return result
+
+
+@wraps(_callproc)
+def _watched_callproc(self: CursorWrapper, procname: str, params: Any = None, kparams: Any = None) -> Any:
+    tape = current.get()
+    if tape is None or not tape.open:
+        return _callproc(self, procname, params, kparams)
+    start = _now()
+    try:
+        result = _callproc(self, procname, params, kparams)
+    except BaseException as error:
+        _keep(tape, start, _now(), self, f"CALL {procname}", params, 0, error, _getframe(1))
+        raise
+    _keep(tape, start, _now(), self, f"CALL {procname}", params, 0, None, _getframe(1))
+    return result
 
 
 def _keep(
     tape: Tape,
     start: int,
     end: int,
+    cursor: CursorWrapper,
     sql: Any,
     params: Any,
-    many: bool,
-    context: dict[str, Any],
-    error: str | None,
+    sets: int,
+    error: BaseException | None,
     frame: FrameType,
 ) -> None:
     tape.query_count += 1
     try:
-        connection = context["connection"]
-        rows = getattr(context["cursor"].cursor, "rowcount", None) if error is None else None
-        sets = 0
-        if many:
-            sized = type(params) in (list, tuple)
-            sets = len(params) if sized else UNKNOWN
-            params = params[0] if sized and sets else None
+        rows = None
+        failure = None
+        if error is None:
+            rows = getattr(cursor.cursor, "rowcount", None)
+        else:
+            failure = type(error).__name__
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+        connection = cursor.db
         code, line = users_line(frame)
         tape.add(
             (
@@ -111,10 +118,10 @@ def _keep(
                 UNKNOWN if rows is None else rows,
                 sets,
                 connection.in_atomic_block,
-                error,
+                failure,
                 code,
                 line,
             )
         )
-    except Exception as failure:
-        faults.note("probes: query", failure)
+    except Exception as fault:
+        faults.note("probes: query", fault)

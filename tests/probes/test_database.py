@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from django.contrib.auth.models import Group
 from django.db import DatabaseError, IntegrityError, connection, transaction
-from django.db.backends.signals import connection_created
+from django.db.backends.utils import CursorWrapper
 from django.db.models.functions import Concat
 from django.test.utils import CaptureQueriesContext
 
@@ -105,7 +105,6 @@ def test_nothing_is_kept_outside_a_request_or_after_it() -> None:
 def test_installing_twice_keeps_each_query_once() -> None:
     database.install()
     database.install()
-    connection_created.send(sender=type(connection), connection=connection)
     with taping() as tape:
         Group.objects.count()
     assert len(queries(tape)) == 1
@@ -132,6 +131,23 @@ def test_the_users_own_wrapper_runs_and_is_taken_off_again() -> None:
     assert connection.execute_wrappers == []
     assert len(asked) == 1
     assert len(queries(tape)) == 1
+
+
+def test_a_stored_procedure_is_a_query() -> None:
+    called: list[tuple[str, Any]] = []
+
+    class Driver:
+        rowcount = 3
+
+        def callproc(self, name: str, params: Any = None) -> str:
+            called.append((name, params))
+            return "done"
+
+    with taping() as tape:
+        assert CursorWrapper(Driver(), connection).callproc("tidy", [1]) == "done"
+    assert called == [("tidy", [1])]
+    (query,) = queries(tape)
+    assert (query.sql, query.params, query.rows) == ("CALL tidy", [1], 3)
 
 
 def test_a_connection_opened_inside_a_users_wrapper_keeps_both() -> None:
