@@ -95,17 +95,17 @@ class RedisStore(ThingStore):
 
     def after(self, seq: int, limit: int) -> list[Summary]:
         held = self._waiting.after(seq, limit)
-        kept = _opened(self._tried(lambda: self._client.xrange(self._key("rows"), min=str(seq + 1), count=limit)) or [])
+        kept = _opened(self._tried(lambda: self._client.xrange(self._key("rows"), min=max(seq + 1, 0), count=limit)) or [])
         return merged(kept, held)[:limit] if held else kept
 
     def newest(self, before: int | None = None) -> Iterable[Summary]:
         held = self._waiting.before(before)
         yield from reversed(held)
         shown = {row.id for row in held}
-        end = "+" if before is None else str(before - 1)
+        end: int | str = "+" if before is None else max(before - 1, 0)
         while page := self._tried(partial(self._client.xrevrange, self._key("rows"), max=end, count=_PAGE)):
             yield from (row for row in _opened(page) if row.id not in shown)
-            end = str(_seq(page[-1]) - 1)
+            end = _seq(page[-1]) - 1
 
     def last_seq(self) -> int:
         self._follow()
