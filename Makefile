@@ -7,7 +7,7 @@ RATE ?= 5
 PYTEST_ARGS ?=
 
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+PIP := $(PY) -m pip install -qq --disable-pip-version-check
 SITE := http://127.0.0.1:$(PORT)
 
 .DEFAULT_GOAL := help
@@ -47,7 +47,7 @@ demo: $(VENV)/.demo
 	@echo "  Its inspector:  $(SITE)/__inspector__/"
 	@echo
 	@$(PY) manage.py traffic --rate $(RATE) --url $(SITE) & visitors=$$!; \
-		trap 'kill $$visitors 2>/dev/null' EXIT; \
+		trap 'kill $$visitors 2>/dev/null' EXIT INT TERM; \
 		DEMO_CONSOLE_LEVEL=CRITICAL $(PY) manage.py runserver 127.0.0.1:$(PORT)
 
 lint: $(VENV)/.test

@@ -12,10 +12,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from demo_site.visitor import Visitor
 
 VISITORS = 4
+GIVE_UP_AFTER = 30.0
 
 
 class Command(BaseCommand):
-    """``manage.py traffic --rate 5``: until Ctrl-C, or for ``--seconds``."""
+    """``manage.py traffic --rate 5``: until Ctrl-C, for ``--seconds``, or until nobody has answered for half a minute."""
 
     help = "Send varied requests to the running demo site."
     requires_system_checks = []
@@ -44,18 +45,21 @@ class Command(BaseCommand):
         statuses: Counter[str] = Counter()
         crew = threading.local()
         until = None if seconds is None else time.monotonic() + seconds
+        answered_at = time.monotonic()
 
         def errand() -> None:
+            nonlocal answered_at
             if not hasattr(crew, "visitor"):
                 crew.visitor = Visitor(base, random.Random(chance.random()))
             try:
                 statuses[str(crew.visitor.run_errand())] += 1
+                answered_at = time.monotonic()
             except OSError:
                 statuses["no answer"] += 1
 
         with ThreadPoolExecutor(VISITORS) as pool:
             try:
-                while until is None or time.monotonic() < until:
+                while (until is None or time.monotonic() < until) and time.monotonic() < answered_at + GIVE_UP_AFTER:
                     pool.submit(errand)
                     time.sleep(chance.uniform(0.5, 1.5) / rate)
             except KeyboardInterrupt:
