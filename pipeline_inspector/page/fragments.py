@@ -11,6 +11,8 @@ from django.utils.safestring import mark_safe
 
 from pipeline_inspector.page import tabs
 from pipeline_inspector.page.drawing import render
+from pipeline_inspector.page.formats import class_name, short_name
+from pipeline_inspector.readings.core import Core
 from pipeline_inspector.readings.onion import CX, CY, HEIGHT, WIDTH, onion
 from pipeline_inspector.readings.onion import running as of_running
 from pipeline_inspector.readings.statistics import Statistics
@@ -68,8 +70,10 @@ def _bar(summary: Summary) -> list[_Segment]:
 def _told(summary: Summary) -> str:
     """What is most worth saying about a request in one line."""
     if summary.state == "running" and summary.layer_now:
-        return "in " + summary.layer_now.rpartition(".")[2].partition("#")[0]
-    return summary.exception or summary.note or summary.view or summary.route
+        return "in " + class_name(summary.layer_now.partition("#")[0])
+    if summary.answered_by:
+        return f"{short_name(summary.answered_by.partition('#')[0])} answered"
+    return class_name(summary.exception or "") or summary.note or summary.view or summary.route
 
 
 # -- the chosen request ---------------------------------------------------------------------------------------------
@@ -119,14 +123,19 @@ def figure(record: RequestRecord, *, legend: bool = False, scope: str = "") -> s
         "last": picture.way[-1],
         "cx": CX,
         "cy": CY,
-        "title_y": CY - 21,
-        "figure_y": CY + 5,
-        "note_y": CY + 25,
+        "lines": _core_lines(picture.core),
         "above": CY - 10,
         "below": CY + 21,
         "right": WIDTH - 14,
     }
     return render(_FOLDER + "_onion.html", context)
+
+
+def _core_lines(core: Core) -> dict[str, float]:
+    """The baselines of the core's three lines of text, of two when nothing large stands between them."""
+    if core.ns is None and not core.figure:
+        return {"title": CY - 3 if core.note else CY + 4, "figure": CY, "note": CY + 16}
+    return {"title": CY - 21, "figure": CY + 5, "note": CY + 25}
 
 
 @dataclass(frozen=True)

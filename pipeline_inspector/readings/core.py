@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline_inspector.readings.way import CORE_EDGE, half_path, reached_core
+from pipeline_inspector.readings.way import figure, CORE_EDGE, half_path, reached_core
 from pipeline_inspector.records import RequestRecord, Span
 
 State = Literal["reached", "not_reached", "raised", "running"]
 
 _IN_HOOKS = {"process_view": "process_view"}
-_OUT_HOOKS = {"process_exception": "process_exception", "process_template_response": "template_response"}
+_OUT_HOOKS = {"process_exception": "exception hook", "process_template_response": "template hook"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,11 @@ class Band:
     outer: float
     text_path: str
     path: str
+
+    @property
+    def figure(self) -> str:
+        """Its time as it stands in the band, in milliseconds."""
+        return figure(self.ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline_inspector.readings.core import Core, core_of
-from pipeline_inspector.readings.way import Stretch, half_path, way_of
+from pipeline_inspector.readings.way import Stretch, figure, half_path, way_of
 from pipeline_inspector.records import Layer, Plan, Request, RequestRecord, Summary, View
 
-WIDTH, HEIGHT = 900.0, 764.0
+WIDTH, HEIGHT = 876.0, 764.0
 CX, CY = WIDTH / 2, HEIGHT / 2
 OUTER = 372.0
 CORE = 118.0
@@ -229,16 +229,6 @@ def _came_back(record: RequestRecord, layer: Layer) -> bool:
     if record.state != "finished" or layer.outcome == "answered":
         return False
     return layer.outcome != "raised" or layer.out_ns > 0
-
-
-def figure(ns: int) -> str:
-    """Milliseconds as they stand at a crossing: ``.06``, ``3.8``, ``94``; ``0`` below five microseconds."""
-    ms = ns / 1_000_000
-    if ms < 0.005:
-        return "0"
-    if ms < 0.995:
-        return f"{ms:.2f}"[1:]
-    return f"{ms:.1f}" if ms < 9.95 else f"{ms:.0f}"
 
 
 def _crossings(rings: list[Ring], record: RequestRecord) -> list[Crossing]:

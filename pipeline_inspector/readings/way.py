@@ -13,7 +13,7 @@ from pipeline_inspector.records import RequestRecord
 Kind = Literal["in", "out", "error"]
 Radii = tuple[float, float]
 
-TAIL = 26.0
+TAIL = 14.0
 """So far from the edge of the box the line begins and ends."""
 
 
@@ -45,6 +45,16 @@ class _Turn:
 
     layer: int | None
     radius: float
+
+
+def figure(ns: int) -> str:
+    """Milliseconds as they stand at a crossing: ``.06``, ``3.8``, ``94``; ``0`` below five microseconds."""
+    ms = ns / 1_000_000
+    if ms < 0.005:
+        return "0"
+    if ms < 0.995:
+        return f"{ms:.2f}"[1:]
+    return f"{ms:.1f}" if ms < 9.95 else f"{ms:.0f}"
 
 
 def half_path(inner: float, outer: float, side: Literal["in", "out"], centre: tuple[float, float]) -> str:

@@ -1,0 +1,87 @@
+// The list under the hand: walking it by key, keeping the tab, marking the chosen request. Nothing here moves the focus
+// unless a key asked for it.
+"use strict";
+
+(() => {
+  const list = () => document.getElementById("requests");
+  const links = () => [...list().querySelectorAll("li > a")];
+  const stage = () => document.querySelector("#stage .stage");
+  const chosen = () => stage()?.dataset.record ?? null;
+
+  const mark = () => {
+    const id = chosen();
+    for (const link of links()) {
+      const here = link.parentElement.id === `r-${id}`;
+      if (here !== link.hasAttribute("aria-current")) {
+        if (here) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
+    }
+    document.getElementById("desk")?.classList.toggle("has-choice", id !== null);
+  };
+
+  // -- keys ---------------------------------------------------------------------------------------------------------
+
+  let opening = 0;
+  const go = (link) => {
+    if (!link) return;
+    link.focus();
+    clearTimeout(opening);
+    opening = setTimeout(() => link.isConnected && link.click(), 90);
+  };
+
+  const step = (by) => {
+    const all = links();
+    const focused = all.indexOf(document.activeElement);
+    const at = focused >= 0 ? focused : all.findIndex((link) => link.hasAttribute("aria-current"));
+    if (at < 0) go(all[0]);
+    else go(all[Math.max(0, Math.min(all.length - 1, at + by))]);
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (document.querySelector("dialog[open]") || window.inspector.isTyping(event.target)) return;
+    const inList = event.target instanceof Element && (event.target.closest("#list") || event.target === document.body);
+    const steps = { j: 1, k: -1, ...(inList ? { ArrowDown: 1, ArrowUp: -1, Home: -1e6, End: 1e6 } : {}) };
+    if (event.key in steps) {
+      event.preventDefault();
+      step(steps[event.key]);
+    }
+  });
+
+  // -- the chosen request -------------------------------------------------------------------------------------------
+
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { elt, parameters } = event.detail;
+    const tab = stage()?.dataset.tab;
+    if (tab && tab !== "onion" && elt.closest("#requests")) parameters.tab = tab;
+  });
+
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.id !== "stage") return;
+    mark();
+    document.title = `${stage()?.getAttribute("aria-label") ?? "Requests"} · Pipeline Inspector`;
+    if (matchMedia("(max-width: 760px)").matches && event.detail.elt?.closest?.("#requests, #stage")) {
+      stage()?.scrollIntoView({ block: "start" });
+    }
+  });
+
+  document.addEventListener("htmx:responseError", (event) => {
+    window.inspector.say(event.detail.xhr.status === 404 ? "This request is not kept any more." : "The inspector refused this.");
+  });
+  document.addEventListener("htmx:sendError", () => window.inspector.say("The server does not answer."));
+
+  document.addEventListener("DOMContentLoaded", () => {
+    mark();
+    new MutationObserver(mark).observe(document.querySelector("#desk > .list"), { childList: true, subtree: true });
+  });
+
+  // -- requests in hand: their time runs on ---------------------------------------------------------------------------
+
+  setInterval(() => {
+    for (const spot of document.querySelectorAll("[data-since]")) {
+      const ms = Date.now() - Date.parse(spot.dataset.since);
+      if (ms >= 0 && ms < 3_600_000) spot.textContent = ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
+    }
+  }, 200);
+})();
