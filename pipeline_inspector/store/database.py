@@ -64,6 +64,10 @@ def explain(error: Exception, path: Path) -> str:
         return f"{path} {words} ({error})." if words else f"{path} cannot be used: {error}."
     if isinstance(error, Foreign):
         return str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return (
+            f"{path} cannot be made: a file is where its folder should be. Move it away, or set STORE to another path."
+        )
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"{path} cannot be used: {reason}. Make its folder writable with free space, or set STORE to another path."
 

@@ -95,7 +95,9 @@ class RedisStore(ThingStore):
 
     def after(self, seq: int, limit: int) -> list[Summary]:
         held = self._waiting.after(seq, limit)
-        kept = _opened(self._tried(lambda: self._client.xrange(self._key("rows"), min=max(seq + 1, 0), count=limit)) or [])
+        kept = _opened(
+            self._tried(lambda: self._client.xrange(self._key("rows"), min=max(seq + 1, 0), count=limit)) or []
+        )
         return merged(kept, held)[:limit] if held else kept
 
     def newest(self, before: int | None = None) -> Iterable[Summary]:

@@ -4,6 +4,7 @@ While the file cannot be written, records wait in memory under numbers of the sh
 get new, greater numbers, so that readers in all processes meet them after what they have seen.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -141,13 +142,13 @@ class SqliteStore(ThingStore):
         return self._shared.token()
 
     def problems(self) -> list[str]:
-        if self._trouble:
+        if self._trouble or self._shared.problem:
+            self._shared.check()
             self._flush()
         found = [self._shared.problem] if self._shared.problem else []
         if self._trouble.message:
-            found.append(
-                f"{self._trouble.message} {len(self._waiting)} records wait in memory, {self._waiting.lost} are lost."
-            )
+            waiting = f"{len(self._waiting)} records wait in memory, {self._waiting.lost} older ones are lost."
+            found.append(f"{self._trouble.message} {waiting}")
         return [*found, *self._trouble.notices()]
 
     def location(self) -> str:
@@ -155,7 +156,7 @@ class SqliteStore(ThingStore):
 
     def close(self) -> None:
         if self._waiting or self._unsaved:
-            self._flush()
+            self._flush(at_once=True)
         self._database.close()
         self._shared.close()
 
@@ -183,24 +184,26 @@ class SqliteStore(ThingStore):
         now = clock.wall()
         return [Thing(name, (now - at) / 1e9, body) for name, at, body in self._rows(_ALL, (kind,))]
 
-    def _flush(self, batch: Sequence[Sealed] = ()) -> bool:
+    def _flush(self, batch: Sequence[Sealed] = (), *, at_once: bool = False) -> bool:
         """Write what waits, then ``batch``; False when that cannot be done now."""
-        if self._trouble.resting or not self._writing.acquire(timeout=_WAIT / 2):
+        if (self._trouble.resting and not at_once) or not self._writing.acquire(timeout=_WAIT / 2):
             return False
         try:
-            waiting, unsaved = self._waiting.all(), dict(self._unsaved)
-            records = [*waiting, *batch]
-            if self._tried(lambda db: self._write(db, records, unsaved)) is None:
+            waiting = self._waiting.all()
+            saved: dict[tuple[Kind, str], int] | None = self._tried(lambda db: self._write(db, [*waiting, *batch]))
+            if saved is None:
                 return False
             self._waiting.discard(waiting)
-            for key, at in unsaved.items():
+            for key, at in saved.items():
                 if self._unsaved.get(key) == at:
                     del self._unsaved[key]
             return True
         finally:
             self._writing.release()
 
-    def _write(self, db: Connection, records: Sequence[Sealed], things: dict[tuple[Kind, str], int]) -> bool:
+    def _write(self, db: Connection, records: Sequence[Sealed]) -> dict[tuple[Kind, str], int]:
+        """Write ``records`` and all unsaved things; returns those things."""
+        things = dict(self._unsaved)
         packed = [
             (sealed.summary.id, pack_row(sealed.summary), sealed.plan_id, pack_payload(sealed.payload))
             for sealed in records
@@ -219,9 +222,10 @@ class SqliteStore(ThingStore):
             self._prune_now_and_then(db, len(packed))
             db.execute("COMMIT")
             self._shared.gave(first + len(packed) - 1)
+        _give_space_back(db)
         for seq, sealed in enumerate(records, first):
             sealed.summary.seq = seq
-        return True
+        return things
 
     def _prune_now_and_then(self, db: Connection, added: int) -> None:
         """Within one part in ten of the limit, however many processes write."""
@@ -261,6 +265,7 @@ class SqliteStore(ThingStore):
             db.execute("BEGIN IMMEDIATE")
             done = work(db)
             db.execute("COMMIT")
+            _give_space_back(db)
             return done
 
         done: int | None = self._tried(alone)
@@ -314,7 +319,12 @@ def _prune(db: Connection, keep: int) -> int:
 def _forget_up_to(db: Connection, seq: int) -> int:
     gone = db.execute("DELETE FROM rows WHERE seq <= ?", (seq,)).rowcount
     db.execute("DELETE FROM payloads WHERE seq <= ?", (seq,))
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    if free > _FREE_PAGES:
-        db.execute(f"PRAGMA incremental_vacuum({min(free - _FREE_PAGES // 2, _VACUUM_AT_ONCE)})").fetchall()
     return gone
+
+
+def _give_space_back(db: Connection) -> None:
+    """Return free pages to the disk, after the transaction that freed them; a failure leaves them for another time."""
+    with contextlib.suppress(sqlite3.Error):
+        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+        if free > _FREE_PAGES:
+            db.executescript(f"PRAGMA incremental_vacuum({min(free - _FREE_PAGES // 2, _VACUUM_AT_ONCE)})")

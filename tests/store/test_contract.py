@@ -62,9 +62,7 @@ def test_nothing_is_found_in_an_empty_store(store: Store) -> None:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(1, 30), max_size=6), start=st.integers(0, 120), limit=st.integers(1, 60))
-def test_pages_forward_and_backward_show_every_row_once(
-    store: Store, sizes: list[int], start: int, limit: int
-) -> None:
+def test_pages_forward_and_backward_show_every_row_once(store: Store, sizes: list[int], start: int, limit: int) -> None:
     start += store.last_seq() - 10
     for size in sizes:
         store.append(batch(size))
@@ -209,7 +207,10 @@ def test_failures_are_seen_by_all_and_replaced(common_place: Place, open_at: Ope
     writer, reader = open_at(common_place), open_at(common_place)
     writer.put_faults("p", [Fault("probes", "broken", 1, 5)])
     writer.put_faults("p", [Fault("probes", "broken", 2, 7), Fault("page", "bent", 1, 9)])
-    assert [(name, fault.where, fault.count) for name, fault in reader.faults()] == [("p", "page", 1), ("p", "probes", 2)]
+    assert [(name, fault.where, fault.count) for name, fault in reader.faults()] == [
+        ("p", "page", 1),
+        ("p", "probes", 2),
+    ]
     writer.put_faults("p", [])
     assert reader.faults() == []
 
@@ -322,7 +323,8 @@ def test_a_reader_misses_nothing_of_what_several_processes_write(common_place: P
     reader = open_at(common_place, 100_000)
     go = _spawn.Event()
     writers = [
-        _spawn.Process(target=workers.append_batches, args=(common_place, f"w{number}", 40, 7, go)) for number in range(3)
+        _spawn.Process(target=workers.append_batches, args=(common_place, f"w{number}", 40, 7, go))
+        for number in range(3)
     ]
     for writer in writers:
         writer.start()
