@@ -65,7 +65,7 @@ def _sync_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook
         start = now()
         try:
             answer = hook(request, *args)
-        except BaseException as error:
+        except Exception as error:
             _failed(tape, error, position, name, start)
             raise
         _after(tape, request, answer, position, name, start, (0, 0))
@@ -89,7 +89,7 @@ def _async_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hoo
         start = now()
         try:
             answer = await called(request, *args)
-        except BaseException as error:
+        except Exception as error:
             _failed(tape, error, position, name, start)
             raise
         _after(tape, request, answer, position, name, start, tape.inside if adapted else (0, 0))
@@ -133,12 +133,10 @@ def _after(
     else:
         attributes = request.__dict__.copy()
         response = snapshot(answer) if name == "process_template_response" else None
-    tape.add(
-        (HOOK, start, end, get_ident(), position, name, answer is not None, attributes, response, *inside, None)
-    )
+    tape.add((HOOK, start, end, get_ident(), position, name, answer is not None, attributes, response, *inside, None))
 
 
-def _failed(tape: Tape, error: BaseException, position: int, name: str, start: int) -> None:
+def _failed(tape: Tape, error: Exception, position: int, name: str, start: int) -> None:
     strip(error)
     errors.note(tape, error, (f"hook:{name}", position))
     tape.add((HOOK, start, now(), get_ident(), position, name, False, None, None, 0, 0, type(error).__name__))

@@ -52,7 +52,9 @@ def snapshot(response: Any) -> tuple[Any, ...] | None:
         return None
 
 
-def seam(get_response: Handler, chain: LoadedChain, position: int, inward: Handler, convert: Handler = _convert) -> Handler:
+def seam(
+    get_response: Handler, chain: LoadedChain, position: int, inward: Handler, convert: Handler = _convert
+) -> Handler:
     """What the next layer out calls instead of Django's converted ``get_response``.
 
     ``inward`` is what the layer itself was given to call: its bypass. ``convert`` is the converter to use for requests

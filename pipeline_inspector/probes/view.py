@@ -61,7 +61,7 @@ def _sync_view(view: View) -> View:
         tape.view_start = now()
         try:
             return view(request, *args, **kwargs)
-        except BaseException as error:
+        except Exception as error:
             strip(error)
             errors.note(tape, error, ("view", 0))
             raise
@@ -80,7 +80,7 @@ def _async_view(view: View) -> View:
         tape.view_start = now()
         try:
             return await view(request, *args, **kwargs)
-        except BaseException as error:
+        except Exception as error:
             strip(error)
             errors.note(tape, error, ("view", 0))
             raise

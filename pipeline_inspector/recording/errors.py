@@ -3,6 +3,8 @@
 from types import CodeType
 from typing import Any
 
+from django.urls import Resolver404
+
 from pipeline_inspector.recording.tape import Tape, now
 
 FRAME_LIMIT = 64
@@ -18,7 +20,18 @@ class ErrorNote:
     ``resolver`` or ``django``; the position counts from the inside, 0 is the core.
     """
 
-    __slots__ = ("at", "chain", "frames", "identity", "message", "rescued_at", "rescued_by", "type", "where")
+    __slots__ = (
+        "at",
+        "chain",
+        "frames",
+        "identity",
+        "message",
+        "rescued_at",
+        "rescued_by",
+        "signalled_at",
+        "type",
+        "where",
+    )
 
     def __init__(self, error: BaseException, where: tuple[str, int]) -> None:
         self.at = now()
@@ -29,7 +42,7 @@ class ErrorNote:
         self.frames = _frames(error)
         self.chain = _chain(error)
         self.rescued_by: tuple[str, int] | None = None
-        self.rescued_at = 0
+        self.rescued_at = self.signalled_at = 0
 
 
 def note(tape: Tape, error: BaseException, where: tuple[str, int]) -> ErrorNote:
@@ -48,6 +61,8 @@ def note(tape: Tape, error: BaseException, where: tuple[str, int]) -> ErrorNote:
 
 
 def _message(error: BaseException) -> str:
+    if isinstance(error, Resolver404):
+        return "no pattern matches"
     try:
         return str(error)[:MESSAGE_LIMIT]
     except Exception:  # noqa: BLE001 - a __str__ of the user's may do anything

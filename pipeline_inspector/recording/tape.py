@@ -25,6 +25,10 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from pipeline_inspector import clock
+
+now = clock.now
+
 STRIDE = 8
 ENTRY, ATTRIBUTES_IN, EXIT, RESPONSE, ATTRIBUTES_OUT, HOP_START, HOP_END, RAISED = range(STRIDE)
 OFF = -1

@@ -1,0 +1,124 @@
+"""Server and signals: the moments around the handler, and our own socket beside it.
+
+``WSGIHandler.__call__`` and ``ASGIHandler.__call__`` are wrapped at class level, and Channels' ``ProtocolTypeRouter``
+where the site routes sockets itself. What they return and what they pass on stays what it was: ``start_response`` and
+``send`` are only stamped, the response object of WSGI is not touched, so files still use ``wsgi.file_wrapper``.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+from channels.routing import ProtocolTypeRouter
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import got_request_exception, request_finished, request_started
+
+from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording.tape import current, now
+from pipeline_inspector.recording.transport import Transport, transport
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def install(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
+    """Wrap the handlers and connect the receivers. Once per process; twice is harmless.
+
+    ``enabled`` is asked per request; websocket scopes that ``is_own_socket`` accepts go to the ASGI app ``socket``.
+    """
+    request_started.connect(_started, dispatch_uid="pipeline_inspector.started")
+    request_finished.connect(_finished, dispatch_uid="pipeline_inspector.finished")
+    got_request_exception.connect(_exception, dispatch_uid="pipeline_inspector.exception")
+    _wrap_wsgi(enabled)
+    _wrap_asgi(enabled, is_own_socket, socket)
+    _wrap_router(enabled, is_own_socket, socket)
+
+
+def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
+    original = WSGIHandler.__call__
+    if getattr(original, "_pipeline_inspector", False):
+        return
+
+    @wraps(original)
+    def __call__(self: Any, environ: Any, start_response: Any) -> Any:  # noqa: N807
+        if not enabled():
+            return original(self, environ, start_response)
+        way = Transport(environ)
+
+        def starting(*args: Any, **kwargs: Any) -> Any:
+            way.response_started = now()
+            return start_response(*args, **kwargs)
+
+        token = transport.set(way)
+        try:
+            return original(self, environ, starting)
+        finally:
+            transport.reset(token)
+
+    __call__._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    WSGIHandler.__call__ = __call__  # type: ignore[method-assign]
+
+
+def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
+    original = ASGIHandler.__call__
+    if getattr(original, "_pipeline_inspector", False):
+        return
+
+    @wraps(original)
+    async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
+        if not enabled():
+            await original(self, scope, receive, send)
+        elif scope["type"] == "websocket" and is_own_socket(scope):
+            await socket(scope, receive, send)
+        elif scope["type"] != "http":
+            await original(self, scope, receive, send)
+        else:
+            way = Transport(scope)
+            token = transport.set(way)
+            try:
+                await original(self, scope, receive, way.sender(send))
+            finally:
+                transport.reset(token)
+                if way.tape is not None:
+                    recorder.finish(way.tape)
+
+    __call__._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    ASGIHandler.__call__ = __call__  # type: ignore[method-assign]
+
+
+def _wrap_router(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
+    original = ProtocolTypeRouter.__call__
+    if getattr(original, "_pipeline_inspector", False):
+        return
+
+    @wraps(original)
+    async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> Any:  # noqa: N807
+        if scope["type"] == "websocket" and enabled() and is_own_socket(scope):
+            return await socket(scope, receive, send)
+        return await original(self, scope, receive, send)
+
+    __call__._pipeline_inspector = True  # noqa: SLF001
+    ProtocolTypeRouter.__call__ = __call__
+
+
+def _started(*, environ: Any = None, scope: Any = None, **_: Any) -> None:
+    way = transport.get()
+    if way is not None and way.source is (environ if scope is None else scope):
+        way.started = now()
+
+
+def _finished(**_: Any) -> None:
+    tape = recorder.closing.get()
+    if tape is not None:
+        recorder.closing.set(None)
+        tape.finished_at = now()
+        if tape.transport is None or tape.chain.interface == "wsgi":
+            recorder.finish(tape)
+
+
+def _exception(**_: Any) -> None:
+    tape = current.get()
+    error = sys.exc_info()[1]
+    if tape is not None and tape.open and error is not None and tape.errors:
+        tape.errors[-1].signalled_at = now()

@@ -1,0 +1,49 @@
+"""Where the user's own code stands on a stack."""
+
+from pathlib import Path
+from types import CodeType, FrameType
+
+import django
+
+import pipeline_inspector
+
+OURS = str(Path(pipeline_inspector.__file__).parent) + "/"
+_DJANGO = str(Path(django.__file__).parent) + "/"
+_GENERATED = "<"
+_INSTALLED = ("/site-packages/", "/dist-packages/", "/lib/python")
+_DEEPEST = range(80)
+
+# By file, not by code object: a code object hashes its whole bytecode each time it is looked up.
+_is_users: dict[str, bool] = {}
+
+
+def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
+    """The innermost line of the user's own code at or above ``frame``: its code object and line, or ``(None, 0)``.
+
+    The user's own is what lies neither in Django, in us, in the standard library nor among installed packages.
+    """
+    known = _is_users
+    for _ in _DEEPEST:
+        if frame is None:
+            break
+        code = frame.f_code
+        try:
+            users = known[code.co_filename]
+        except KeyError:
+            users = _learn(code.co_filename)
+        if users:
+            return code, frame.f_lineno
+        frame = frame.f_back
+    return None, 0
+
+
+def _learn(file: str) -> bool:
+    if len(_is_users) > 20_000:
+        _is_users.clear()
+    users = _is_users[file] = belongs_to_user(file)
+    return users
+
+
+def belongs_to_user(file: str) -> bool:
+    """Is ``file`` a source of the site's own?"""
+    return not file.startswith((OURS, _DJANGO, _GENERATED)) and not any(part in file for part in _INSTALLED)

@@ -1,0 +1,325 @@
+"""The recorder thread: takes finished tapes, seals them in batches, keeps them in the store, wakes the viewers.
+
+The request path meets it in two calls, ``begin()`` and ``finish()``: a dict entry and an append. The queue is bounded;
+when it is full the record is counted as dropped. The thread starts with the first finished request, sleeps while nothing
+happens, and is made anew after a fork. A failure of the store or of a listener is noted and costs the records of that
+batch at most.
+"""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
+from typing import Any, Protocol
+
+from pipeline_inspector import clock, faults
+from pipeline_inspector.recording.chain import LoadedChain
+from pipeline_inspector.recording.tape import Tape
+from pipeline_inspector.records import Plan, Process, Sealed, Summary
+
+QUEUE_LIMIT = 4000
+BATCH = 250
+PAUSE = 0.02
+IDLE = 0.25
+HOUSEKEEPING = 1.0
+NOT_CLOSED_AFTER = 10.0
+PROCESS_EVERY = 60.0
+
+
+class Sealing(Protocol):
+    """What the recorder needs of a sealer."""
+
+    def seal(self, tape: Tape) -> Sealed:
+        """The tape as plain data."""
+
+    def row(self, tape: Tape) -> Summary:
+        """The row of a running request."""
+
+
+class Keeping(Protocol):
+    """What the recorder needs of a store."""
+
+    def append(self, batch: list[Sealed]) -> int:
+        """Keep the batch."""
+
+    def put_plan(self, plan: Plan) -> None:
+        """Keep a chain."""
+
+    def put_process(self, process: Process) -> None:
+        """Keep what is known of this process."""
+
+    def put_running(self, process: str, rows: list[Summary]) -> None:
+        """Replace the rows of running requests."""
+
+    def put_faults(self, process: str, faults: list[faults.Fault]) -> None:
+        """Replace what failed."""
+
+    def watched(self) -> bool:
+        """Does anybody look?"""
+
+
+class Outlets:
+    """Where the recorder's work goes: given once by the wiring, asked for when it is needed."""
+
+    def __init__(
+        self,
+        sealer: Callable[[], Sealing],
+        store: Callable[[], Keeping],
+        publish: Callable[[int], None],
+        process: Callable[[], Process],
+    ) -> None:
+        self.sealer = sealer
+        self.store = store
+        self.publish = publish
+        self.process = process
+
+
+numbers = count(1)
+running: dict[int, Tape] = {}
+closing: ContextVar[Tape | None] = ContextVar("pipeline_inspector_closing", default=None)
+
+_queue: deque[Tape] = deque()
+_chains: deque[LoadedChain] = deque(maxlen=100)
+_diverted: list[deque[Tape]] = []
+_wake = threading.Event()
+_idle = False
+_dropped = 0
+_thread: threading.Thread | None = None
+_outlets: Outlets | None = None
+_starting = threading.Lock()
+
+
+def connect(outlets: Outlets) -> None:
+    """Say where records go. May be called again."""
+    global _outlets  # noqa: PLW0603
+    _outlets = outlets
+
+
+def begin(tape: Tape) -> None:
+    """A request is in hand."""
+    running[tape.number] = tape
+
+
+def finish(tape: Tape) -> None:
+    """A request is over; the first call counts. Appends and returns; never raises."""
+    global _dropped  # noqa: PLW0603
+    if running.pop(tape.number, None) is None:
+        return
+    tape.open = False
+    if _diverted:
+        _diverted[-1].append(tape)
+        return
+    if len(_queue) >= QUEUE_LIMIT:
+        _dropped += 1
+        return
+    _queue.append(tape)
+    if _idle:
+        _wake.set()
+    elif _thread is None:
+        _start()
+
+
+def loaded(chain: LoadedChain) -> None:
+    """A handler loaded its chain: describe and keep it soon."""
+    _chains.append(chain)
+    _start()
+    _wake.set()
+
+
+def dropped() -> int:
+    """How many requests of this process were not recorded because the queue was full."""
+    return _dropped
+
+
+@contextmanager
+def diverted() -> Iterator[deque[Tape]]:
+    """While the block runs, finished tapes go to the yielded deque instead of the store."""
+    kept: deque[Tape] = deque()
+    _diverted.append(kept)
+    try:
+        yield kept
+    finally:
+        _diverted.remove(kept)
+
+
+def settle() -> None:
+    """Finish the tapes whose response was made but never closed (a handler called by hand)."""
+    for tape in list(running.values()):
+        if tape.end:
+            finish(tape)
+
+
+def flush(patience: float = 5.0) -> bool:
+    """Wait until everything finished so far is in the store, ``patience`` seconds at most; False: it is not."""
+    deadline = time.monotonic() + patience
+    _wake.set()
+    while (_queue or _chains or _busy.is_set()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return not (_queue or _chains or _busy.is_set())
+
+
+# -- the thread -----------------------------------------------------------------------------------------------------
+
+_busy = threading.Event()
+
+
+def _start() -> None:
+    global _thread  # noqa: PLW0603
+    with _starting:
+        if _thread is None and _outlets is not None:
+            _thread = threading.Thread(target=_run, name="pipeline-inspector-recorder", daemon=True)
+            _thread.start()
+
+
+def _run() -> None:
+    me = threading.current_thread()
+    keeper = Keeper()
+    while _thread is me:
+        try:
+            keeper.turn()
+        except Exception as error:  # noqa: BLE001 - the recorder outlives any failure of a turn
+            faults.note("recorder", error)
+            time.sleep(IDLE)
+
+
+class Keeper:
+    """The recorder's work, turn by turn."""
+
+    def __init__(self) -> None:
+        self._plans: set[str] = set()
+        self._rows_shown = False
+        self._housekept = 0.0
+        self._process_put = 0.0
+        self._faults_told = 0
+
+    def turn(self) -> None:
+        """One turn: what is queued is kept; then sleep, deeply when there is nothing to do."""
+        outlets = _outlets
+        if outlets is None:
+            time.sleep(IDLE)
+            return
+        _busy.set()
+        try:
+            self._chains(outlets)
+            worked = self._batch(outlets)
+            watched = self._guarded("store", lambda: outlets.store().watched(), otherwise=False)
+            if watched or self._rows_shown:
+                self._show_running(outlets, watched=watched)
+            if time.monotonic() - self._housekept > HOUSEKEEPING:
+                self._housekeep(outlets)
+        finally:
+            _busy.clear()
+        self._sleep(worked=worked, watched=watched)
+
+    def _sleep(self, *, worked: int, watched: bool) -> None:
+        global _idle  # noqa: PLW0603
+        if worked:
+            time.sleep(0 if worked == BATCH else PAUSE)
+            return
+        _idle = True
+        if not _queue and not _chains:
+            _wake.wait(0.1 if watched else IDLE)
+        _idle = False
+        if _wake.is_set():
+            _wake.clear()
+            time.sleep(PAUSE)
+
+    def _chains(self, outlets: Outlets) -> None:
+        while _chains:
+            plan = _chains[0].plan()
+            self._guarded("store: chain", lambda plan=plan: outlets.store().put_plan(plan))  # type: ignore[misc]
+            self._plans.add(plan.id)
+            _chains.popleft()
+
+    def _batch(self, outlets: Outlets) -> int:
+        tapes = list(_take(_queue, BATCH))
+        if not tapes:
+            return 0
+        sealer = outlets.sealer()
+        sealed = []
+        for tape in tapes:
+            one = self._guarded("recorder: sealing", lambda tape=tape: sealer.seal(tape))  # type: ignore[misc]
+            if one is not None:
+                sealed.append(one)
+                if one.plan_id not in self._plans:
+                    self._guarded(
+                        "store: chain",
+                        lambda tape=tape: outlets.store().put_plan(tape.chain.plan()),  # type: ignore[misc]
+                    )
+                    self._plans.add(one.plan_id)
+            clear(tape)
+        if sealed:
+            last = self._guarded("store: append", lambda: outlets.store().append(sealed))
+            if last is not None:
+                self._guarded("live: publish", lambda: outlets.publish(last))
+        return len(tapes)
+
+    def _show_running(self, outlets: Outlets, *, watched: bool) -> None:
+        sealer = outlets.sealer()
+        rows = [sealer.row(tape) for tape in list(running.values()) if not tape.closed_at] if watched else []
+        if rows or self._rows_shown:
+            process = outlets.process().id
+            self._guarded("store: running", lambda: outlets.store().put_running(process, rows))
+        self._rows_shown = bool(rows)
+
+    def _housekeep(self, outlets: Outlets) -> None:
+        self._housekept = time.monotonic()
+        limit = clock.now() - int(NOT_CLOSED_AFTER * 1e9)
+        for tape in list(running.values()):
+            if tape.end and tape.end < limit and not tape.streaming:
+                finish(tape)
+        seen = faults.seen()
+        told = sum(fault.count for fault in seen)
+        process = outlets.process()
+        if told != self._faults_told:
+            self._guarded("store: faults", lambda: outlets.store().put_faults(process.id, seen))
+            self._faults_told = told
+        if self._housekept - self._process_put > PROCESS_EVERY or not self._process_put:
+            self._guarded("store: process", lambda: outlets.store().put_process(process))
+            self._process_put = self._housekept
+
+    @staticmethod
+    def _guarded(where: str, work: Callable[[], Any], otherwise: Any = None) -> Any:
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - whatever fails here must not reach the site
+            faults.note(where, error)
+            return otherwise
+
+
+def clear(tape: Tape) -> None:
+    """Let go of all that ``tape`` refers to."""
+    tape.slots = []
+    tape.events = []
+    tape.meta = {}
+    tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = None
+    if tape.transport is not None:
+        tape.transport.tape = tape.transport.source = None
+        tape.transport = None
+
+
+def _take(queue: deque[Tape], most: int) -> Iterable[Tape]:
+    for _ in range(most):
+        try:
+            yield queue.popleft()
+        except IndexError:
+            return
+
+
+def _after_fork() -> None:
+    global _thread, _starting, _idle  # noqa: PLW0603
+    _thread = None
+    _idle = False
+    _starting = threading.Lock()
+    _wake.clear()
+    _busy.clear()
+    _queue.clear()
+    running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,534 @@
+"""Tape to ``Sealed``: secrets hidden, everything turned into plain data, packed. Runs on the recorder thread only.
+
+What this leaves behind is all that survives of a request: no reference to it, its objects or its exceptions.
+"""
+
+import os
+import re
+import sys
+import threading
+from types import CodeType
+from typing import Any
+
+from django.conf import settings
+
+from pipeline_inspector import clock, packed
+from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, PackedSlot, PackedView
+from pipeline_inspector.recording import views
+from pipeline_inspector.recording.changes import Comparer
+from pipeline_inspector.recording.frames import users_line
+from pipeline_inspector.recording.tape import (
+    AGAIN,
+    CACHE,
+    ENTRY,
+    EXIT,
+    HOOK,
+    HOP_END,
+    HOP_START,
+    LOG,
+    OFF,
+    QUERY,
+    RAISED,
+    RENDER,
+    RESPONSE,
+    STRIDE,
+    TEMPLATE,
+    Tape,
+)
+from pipeline_inspector.records import Sealed, Segments, Summary
+
+QUERIES_KEPT = 1000
+TEMPLATES_KEPT = 1000
+OTHERS_KEPT = 500
+HEADERS_KEPT = 150
+TRIED_KEPT = 300
+TEXT_KEPT = 4000
+
+_CONVERTER = re.compile(r"<(?:(\w+):)?(\w+)>")
+_header_names: dict[str, str] = {}
+_tried: dict[tuple[Any, ...], list[str]] = {}
+
+
+class Texts:
+    """Each text once, by number."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        """The number of ``text``."""
+        return self.numbers.setdefault(text, len(self.numbers))
+
+    def file(self, code: CodeType | None) -> int:
+        """The number of the file of ``code``; of the empty text when there is none."""
+        return self.number(code.co_filename if code is not None else "")
+
+
+class Sealer:
+    """Seals the tapes of one process. ``process`` is its id, ``started_at`` ISO 8601, ``redactor`` hides secrets."""
+
+    def __init__(self, process: str, started_at: str, redactor: Any) -> None:
+        self._process = process
+        self._started_at = started_at
+        self._redactor = redactor
+        self._comparer = Comparer(redactor)
+        self._cost = _calibrate()
+
+    def seal(self, tape: Tape) -> Sealed:
+        """Everything that ``tape`` holds, as plain data."""
+        texts, threads = Texts(), _Threads()
+        start = tape.start or tape.opened_at
+        slots = [_slot(tape.slots, base, start) for base in range(0, len(tape.slots), STRIDE)]
+        events = self._events(tape, start, texts, threads)
+        changes, cut = self._comparer.changes(tape)
+        final = _final(tape)
+        way = tape.transport
+        route = self._route(tape)
+        view = self._view(tape, start, threads)
+        plan = tape.chain.plan()
+        sealed = Packed(
+            slots=slots,
+            opened=tape.opened_at - start,
+            end=tape.end - start if tape.end else NEVER,
+            closed=tape.closed_at - start if tape.closed_at else NEVER,
+            finished=tape.finished_at - start if tape.finished_at else NEVER,
+            own_cost=self._own_cost(tape, start, slots),
+            interface=tape.chain.interface,
+            pid=os.getpid(),
+            process=self._process,
+            process_started_at=self._started_at,
+            thread=threads.name(tape.thread),
+            scheme=tape.meta.get("wsgi.url_scheme") or _scope(way).get("scheme") or "http",
+            http_version=_http_version(tape, way),
+            client=str(tape.meta.get("REMOTE_ADDR") or ""),
+            request_headers=self._request_headers(tape.meta),
+            body_bytes=_whole(tape.meta.get("CONTENT_LENGTH")),
+            response_headers=self._response_headers(final),
+            response_bytes=way.sent if way is not None and way.sent else tape.body_bytes,
+            streaming=tape.streaming,
+            changes=changes,
+            resolve=(_since(tape.resolve_start, start), _since(tape.resolve_end, start)),
+            route=route,
+            urlconf=_urlconf(tape),
+            tried=_tried_texts(tape),
+            view=view,
+            errors=[self._error(error, start, texts) for error in tape.errors or ()],
+            way=_way(way, start),
+            chunk_stamps=[stamp - start for stamp in way.chunk_stamps] if way is not None else [],
+            dropped=(tape.dropped, cut, 0),
+            texts=[],
+            threads=[],
+            urlconf_set_by=_urlconf_setter(tape),
+            **events,
+        )
+        sealed.dropped = (tape.dropped, cut, max(0, tape.query_count - len(sealed.queries)))
+        sealed.texts = [text[:TEXT_KEPT] for text in texts.numbers]
+        sealed.threads = list(threads.names)
+        summary = self._summary(tape, sealed, plan.id, final)
+        return Sealed(summary, packed.encode(sealed), plan.id)
+
+    # -- the row ----------------------------------------------------------------------------------------------------
+
+    def row(self, tape: Tape) -> Summary:
+        """The row of a request that still runs: nothing of it is packed. Durations are up to this moment."""
+        slots = tape.slots
+        inside = next((base for base in range(0, len(slots), STRIDE) if slots[base + ENTRY] not in (0, OFF)), None)
+        now_in = None
+        if inside is not None and inside:
+            left = slots[inside + EXIT]
+            outer = [layer for layer in tape.chain.layers if not slots[layer.position * STRIDE + EXIT]]
+            now_in = tape.chain.layers[inside // STRIDE - 1].id if not left else (outer[0].id if outer else None)
+        elif inside == 0 and slots[EXIT]:
+            outer = [
+                layer
+                for layer in tape.chain.layers
+                if slots[layer.position * STRIDE + ENTRY] != OFF and not slots[layer.position * STRIDE + EXIT]
+            ]
+            now_in = outer[0].id if outer else None
+        view = views.describe(tape.view[0])[0].rpartition(".")[2] if tape.view else ""
+        return Summary(
+            id=self.identity(tape),
+            state="running",
+            started_at=clock.iso(tape.wall),
+            method=tape.method or "",
+            path=tape.path,
+            query=self._redactor.query_string(str(tape.meta.get("QUERY_STRING") or "")),
+            duration_ns=(tape.end or clock.now()) - (tape.start or tape.opened_at),
+            view=view,
+            query_count=tape.query_count,
+            template_count=tape.template_count,
+            pid=os.getpid(),
+            process=self._process,
+            interface=tape.chain.interface,
+            plan_id=tape.chain.plan().id,
+            deepest=_deepest(tape),
+            toggles=list(tape.off),
+            layer_now=now_in,
+            where=_where(tape) if clock.now() - tape.opened_at > 500_000_000 else None,
+        )
+
+    def identity(self, tape: Tape) -> str:
+        """The record's id: URL-safe, unique over all processes."""
+        return f"{self._process}-{tape.number:x}"
+
+    def _summary(self, tape: Tape, sealed: Packed, plan_id: str, final: tuple[Any, ...] | None) -> Summary:
+        error = next((error for error in sealed.errors if error.type != "CancelledError"), None)
+        layers = tape.chain.layers
+        answerer = _answerer(tape)
+        aborted = _is_aborted(tape)
+        answered_by = layers[answerer - 1].id if answerer else None
+        view = sealed.view
+        name = "" if view is None else view.name.rpartition(".")[2] + (f".{view.method}" if view.method else "")
+        end = sealed.end if sealed.end != NEVER else max(sealed.closed, sealed.finished, 0)
+        return Summary(
+            id=self.identity(tape),
+            state="aborted" if aborted else "finished",
+            started_at=clock.iso(tape.wall),
+            method=tape.method or "",
+            path=tape.path[:500],
+            query=self._redactor.query_string(str(tape.meta.get("QUERY_STRING") or ""))[:500],
+            status=final[0] if final else None,
+            duration_ns=end,
+            view=name,
+            route=sealed.route.pattern if sealed.route else "",
+            query_count=tape.query_count,
+            template_count=tape.template_count,
+            segments=_segments(sealed, end),
+            answered_by=answered_by,
+            exception=error.type if error else None,
+            note=_note(answered_by, error, aborted=aborted),
+            pid=sealed.pid,
+            process=self._process,
+            interface=tape.chain.interface,
+            plan_id=plan_id,
+            deepest=_deepest(tape),
+            toggles=list(tape.off),
+        )
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    def _events(self, tape: Tape, start: int, texts: Texts, threads: "_Threads") -> dict[str, list[Any]]:
+        kept: dict[str, list[Any]] = {
+            "queries": [],
+            "templates": [],
+            "cache_calls": [],
+            "logs": [],
+            "hooks": [],
+            "renders": [],
+            "again": [],
+        }
+        queries, templates = kept["queries"], kept["templates"]
+        cache_calls, logs = kept["cache_calls"], kept["logs"]
+        for event in tape.events:
+            kind = event[0]
+            times = (event[1] - start, event[2] - start, threads.number(event[3]))
+            if kind == QUERY and len(queries) < QUERIES_KEPT:
+                _, _, _, _, sql, params, alias, rows, many, inside, error, code, line = event
+                sql = str(sql)
+                told = self._redactor.sql_params(sql, params)
+                function = code.co_qualname if code is not None else ""
+                queries.append(
+                    (
+                        *times,
+                        texts.number(sql),
+                        told,
+                        alias,
+                        rows,
+                        many,
+                        inside,
+                        error,
+                        texts.file(code),
+                        line,
+                        function,
+                    )
+                )
+            elif kind == TEMPLATE and len(templates) < TEMPLATES_KEPT:
+                _, _, _, _, name, engine, keys, relation, file = event
+                keys = [str(key) for key in keys]
+                templates.append(
+                    (*times, str(name), engine, texts.number("\0".join(keys)), relation, texts.number(str(file or "")))
+                )
+            elif kind == CACHE and len(cache_calls) < OTHERS_KEPT:
+                _, _, _, _, alias, operation, key, hit, code, line = event
+                cache_calls.append((*times, alias, operation, self._redactor.text(key), hit, texts.file(code), line))
+            elif kind == LOG and len(logs) < OTHERS_KEPT:
+                _, _, _, _, level, logger, template, args, file, line = event
+                logs.append((*times, level, logger, self._message(template, args), texts.number(str(file)), line))
+            elif kind == HOOK and event[5]:
+                kept["hooks"].append((*times, event[4], event[5], event[6], *_inside(event, start), event[11]))
+            elif kind == RENDER:
+                kept["renders"].append(times)
+            elif kind == AGAIN:
+                kept["again"].append((times[0], event[4]))
+            elif kind in (QUERY, TEMPLATE, CACHE, LOG) and kind != QUERY:
+                tape.dropped += 1
+        return kept
+
+    def _message(self, template: Any, args: Any) -> str:
+        try:
+            text = str(template)
+            text = text % args if args else text
+        except Exception:  # noqa: BLE001 - a log call with wrong arguments, or a __str__ of the user's
+            text = str(template)
+        return str(self._redactor.text(text))[:1000]
+
+    def _error(self, error: Any, start: int, texts: Texts) -> PackedError:
+        return PackedError(
+            at=error.at - start,
+            where=error.where,
+            rescued_by=error.rescued_by,
+            rescued_at=_since(error.rescued_at, start),
+            type=error.type,
+            message=self._redactor.text(error.message),
+            frames=[(code.co_qualname, texts.file(code), line) for code, line in error.frames],
+            chain=[self._redactor.text(text) for text in error.chain],
+        )
+
+    def _route(self, tape: Tape) -> PackedRoute | None:
+        match = tape.match
+        if match is None:
+            return None
+        route = str(match.route or "")
+        return PackedRoute(
+            pattern=route,
+            name=None if match.url_name is None else str(match.url_name),
+            namespaces=[str(name) for name in match.namespaces],
+            kwargs=self._redactor.kwargs(
+                match.kwargs or {str(number): value for number, value in enumerate(match.args)}
+            ),
+            converters={name: kind or "str" for kind, name in _CONVERTER.findall(route)},
+        )
+
+    def _view(self, tape: Tape, start: int, threads: "_Threads") -> PackedView | None:
+        if tape.view is None and tape.match is None:
+            return None
+        view, atomic = tape.view or (tape.match.func, False)
+        name, kind, file, line, decorators, is_async = views.describe(view)
+        return PackedView(
+            name=name,
+            kind=kind,
+            file=file,
+            line=line,
+            atomic=atomic,
+            method=(tape.method or "").lower() if kind == "class" and tape.view_start else "",
+            decorators=list(decorators),
+            made=_since(tape.view_made, start),
+            start=_since(tape.view_start, start),
+            end=_since(tape.view_end, start),
+            thread=threads.number(tape.view_thread),
+            is_async=is_async,
+        )
+
+    def _request_headers(self, meta: dict[str, Any]) -> list[tuple[str, str]]:
+        header = self._redactor.header
+        found: list[tuple[str, str]] = []
+        for key, value in meta.items():
+            if key[:5] == "HTTP_" or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                name = _header_names.get(key)
+                if name is None:
+                    name = key.removeprefix("HTTP_").replace("_", "-").title()
+                    if len(_header_names) < 1000:
+                        _header_names[key] = name
+                if value:
+                    found.append((name, str(header(name, str(value)))[:2000]))
+        return found[:HEADERS_KEPT]
+
+    def _response_headers(self, final: tuple[Any, ...] | None) -> list[tuple[str, str]]:
+        if final is None:
+            return []
+        header = self._redactor.header
+        found = [(name, str(header(name, str(value)))[:2000]) for name, value in final[1].values()]
+        cookies = final[2] or {}
+        found += [("Set-Cookie", f"{name}={self._redactor.cookie(name, value)}") for name, value in cookies.items()]
+        return found[:HEADERS_KEPT]
+
+    def _own_cost(self, tape: Tape, start: int, slots: list[PackedSlot]) -> int:
+        reached = sum(slot.reached == packed.REACHED for slot in slots)
+        return int(start - tape.opened_at + self._cost * (reached + 0.5 * len(tape.events) + 2))
+
+
+class _Threads:
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self._by_ident: dict[int, str] = {}
+
+    def name(self, ident: int) -> str:
+        if ident not in self._by_ident:
+            thread = threading._active.get(ident)  # type: ignore[attr-defined]  # noqa: SLF001
+            self._by_ident[ident] = thread.name if thread is not None else (f"thread {ident}" if ident else "")
+        return self._by_ident[ident]
+
+    def number(self, ident: int) -> int:
+        return self.names.setdefault(self.name(ident), len(self.names))
+
+
+def _calibrate() -> float:
+    """Nanoseconds that one seam's stamps and copies take on this machine."""
+    attributes = {str(number): number for number in range(16)}
+    slots = [0] * STRIDE
+    best = 1e9
+    for _ in range(5):
+        start = clock.now()
+        for _ in range(100):
+            slots[0] = attributes.copy()  # type: ignore[call-overload]
+            slots[1] = clock.now()
+            slots[2] = clock.now()
+            slots[3] = (200, attributes.copy(), None, id(slots))  # type: ignore[call-overload]
+        best = min(best, (clock.now() - start) / 100)
+    return best
+
+
+def _since(stamp: int, start: int) -> int:
+    return stamp - start if stamp else NEVER
+
+
+def _slot(slots: list[Any], base: int, start: int) -> PackedSlot:
+    entry = slots[base + ENTRY]
+    hops = _since(slots[base + HOP_START], start), _since(slots[base + HOP_END], start)
+    if entry == OFF:
+        return PackedSlot(packed.SKIPPED, NEVER, NEVER, *hops)
+    if not entry:
+        return PackedSlot(packed.NOT_REACHED, NEVER, NEVER, *hops)
+    return PackedSlot(
+        packed.REACHED, entry - start, _since(slots[base + EXIT], start), *hops, _since(slots[base + RAISED], start)
+    )
+
+
+def _inside(event: tuple[Any, ...], start: int) -> tuple[int, int]:
+    return _since(event[9], start), _since(event[10], start)
+
+
+def _reached(tape: Tape) -> list[int]:
+    return [base // STRIDE for base in range(0, len(tape.slots), STRIDE) if tape.slots[base + ENTRY] not in (0, OFF)]
+
+
+def _deepest(tape: Tape) -> int:
+    reached = _reached(tape)
+    return len(tape.chain.layers) - reached[0] if reached else -1
+
+
+def _answerer(tape: Tape) -> int:
+    """The position of the layer that answered by itself, 0 when none did."""
+    for event in tape.events:
+        if event[0] == HOOK and event[5] == "process_view" and event[6]:
+            return int(event[4])
+    reached = _reached(tape)
+    if not reached or reached[0] == 0 or tape.slots[reached[0] * STRIDE + RAISED] or not tape.end or tape.aborted:
+        return 0
+    return reached[0]
+
+
+def _is_aborted(tape: Tape) -> bool:
+    way = tape.transport
+    if tape.aborted:
+        return True
+    if way is None or not way.response_started:
+        return False
+    return not way.last_byte and (tape.chain.interface == "asgi" or (tape.streaming and way.first_byte > 0))
+
+
+def _final(tape: Tape) -> tuple[Any, ...] | None:
+    if tape.response is not None:
+        return tape.response  # type: ignore[no-any-return]
+    for base in range(len(tape.slots) - STRIDE, -1, -STRIDE):
+        if tape.slots[base + RESPONSE]:
+            return tape.slots[base + RESPONSE]  # type: ignore[no-any-return]
+    return None
+
+
+def _note(answered_by: str | None, error: PackedError | None, *, aborted: bool) -> str:
+    if aborted:
+        return "client went away"
+    if error is not None and error.type not in ("Http404", "Resolver404"):
+        return error.type
+    if answered_by is not None:
+        return f"{answered_by.rpartition('.')[2]} answered"
+    return "no match" if error is not None and error.type == "Resolver404" else ""
+
+
+def _segments(sealed: Packed, end: int) -> Segments:
+    core = sealed.slots[0]
+    if core.reached != packed.REACHED or core.exit == NEVER:
+        return Segments(layers=max(0, end))
+    resolver = _length(sealed.resolve) + sum(hook[1] - hook[0] for hook in sealed.hooks if hook[4] == "process_view")
+    templates = _outer_total(sealed.templates)
+    rest = max(0, core.exit - core.entry - resolver - templates)
+    return Segments(max(0, end - (core.exit - core.entry)), resolver, rest, templates)
+
+
+def _length(span: tuple[int, int]) -> int:
+    return span[1] - span[0] if NEVER not in span else 0
+
+
+def _outer_total(templates: list[tuple[Any, ...]]) -> int:
+    total, outer_start = 0, None
+    for start, end, *_ in reversed(templates):
+        if outer_start is None or end <= outer_start:
+            total += end - start
+            outer_start = start
+    return total
+
+
+def _scope(way: Any) -> dict[str, Any]:
+    source = way.source if way is not None else None
+    return source if isinstance(source, dict) and "type" in source else {}
+
+
+def _http_version(tape: Tape, way: Any) -> str:
+    protocol = str(tape.meta.get("SERVER_PROTOCOL") or "").removeprefix("HTTP/")
+    return protocol or str(_scope(way).get("http_version") or "")
+
+
+def _whole(text: Any) -> int | None:
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def _urlconf(tape: Tape) -> str:
+    urlconf = tape.urlconf if tape.urlconf is not None else settings.ROOT_URLCONF
+    return urlconf if isinstance(urlconf, str) else str(getattr(urlconf, "__name__", type(urlconf).__name__))
+
+
+def _urlconf_setter(tape: Tape) -> int | None:
+    if tape.urlconf is None:
+        return None
+    for layer in reversed(tape.chain.layers):
+        base = layer.position * STRIDE
+        inner = base - STRIDE
+        while inner > 0 and tape.slots[inner + ENTRY] in (0, OFF):
+            inner -= STRIDE
+        before, after = tape.slots[base + 1], tape.slots[inner + 1]
+        if before and after and "urlconf" in after and "urlconf" not in before:
+            return int(layer.position)
+    return None
+
+
+def _tried_texts(tape: Tape) -> list[str]:
+    tried = tape.tried if tape.tried is not None else getattr(tape.match, "tried", None)
+    if not tried:
+        return []
+    key = (len(tried), id(tried[0][-1]), id(tried[-1][-1]), tape.match.route if tape.match else tape.path)
+    ready = _tried.get(key)
+    if ready is None:
+        if len(_tried) > 500:
+            _tried.clear()
+        ready = _tried[key] = [" ".join(str(part.pattern) for part in parts) for parts in tried[:TRIED_KEPT]]
+    return ready
+
+
+def _way(way: Any, start: int) -> tuple[int, int, int, int, int, int, int] | None:
+    if way is None:
+        return None
+    stamps = (way.called, way.started, way.response_started, way.first_byte, way.last_byte)
+    return (*(_since(stamp, start) for stamp in stamps), way.chunks, way.sent)  # type: ignore[return-value]
+
+
+def _where(tape: Tape) -> str | None:
+    frame = sys._current_frames().get(tape.view_thread or tape.thread)  # noqa: SLF001
+    task = tape.task
+    if task is not None:
+        stack = task.get_stack(limit=1)
+        frame = stack[-1] if stack else frame
+    code, line = users_line(frame) if frame is not None else (None, 0)
+    if code is None and frame is not None:
+        code, line = frame.f_code, frame.f_lineno
+    return f"{code.co_filename}:{line}" if code is not None else None

@@ -1,0 +1,113 @@
+"""The way between server and handler for one request: when it began, when bytes went out, how many.
+
+Made by the server probe, filled while the response is sent, read when the record is made.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+from pipeline_inspector.recording.tape import Tape, current, now
+
+Send = Callable[[Any], Awaitable[None]]
+CHUNKS_KEPT = 50
+
+
+class Transport:
+    """Stamps of one request's way; ``source`` is its WSGI environ or ASGI scope, which identifies it."""
+
+    started = response_started = first_byte = last_byte = 0
+    chunks = sent = 0
+    tape: Tape | None = None
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.called = now()
+        self.chunk_stamps: list[int] = []
+
+    def note_chunk(self, size: int) -> None:
+        """``size`` bytes went out, or were handed to the server."""
+        moment = now()
+        if not self.first_byte:
+            self.first_byte = moment
+        self.chunks += 1
+        self.sent += size
+        if len(self.chunk_stamps) < CHUNKS_KEPT:
+            self.chunk_stamps.append(moment)
+
+    def sender(self, send: Send) -> Send:
+        """The ASGI ``send`` with the moments of start, chunks and end noted. Messages pass as they are."""
+
+        async def sending(message: Any) -> None:
+            await send(message)
+            kind = message["type"]
+            if kind == "http.response.start":
+                self.response_started = now()
+            elif kind == "http.response.body":
+                body = message.get("body", b"")
+                if body:
+                    self.note_chunk(len(body))
+                if not message.get("more_body", False):
+                    self.last_byte = now()
+
+        return sending
+
+
+transport: ContextVar[Transport | None] = ContextVar("pipeline_inspector_transport", default=None)
+
+
+class SyncStream:
+    """A streaming response's iterator, each step inside the request's context. Nothing is held back."""
+
+    def __init__(self, chunks: Any, tape: Tape, way: Transport) -> None:
+        self._chunks = chunks
+        self._tape = tape
+        self._way = way
+
+    def __iter__(self) -> "SyncStream":
+        return self
+
+    def __next__(self) -> Any:
+        token = current.set(self._tape)
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            self._way.last_byte = now()
+            raise
+        finally:
+            current.reset(token)
+        self._way.note_chunk(_size(chunk))
+        return chunk
+
+
+class AsyncStream:
+    """The same for an async iterator; under ASGI the sender counts what goes out."""
+
+    def __init__(self, chunks: Any, tape: Tape) -> None:
+        self._chunks = chunks
+        self._tape = tape
+
+    def __aiter__(self) -> "AsyncStream":
+        return self
+
+    async def __anext__(self) -> Any:
+        token = current.set(self._tape)
+        try:
+            return await anext(self._chunks)
+        finally:
+            current.reset(token)
+
+
+class QuietStream(SyncStream):
+    """A sync iterator under ASGI: the sender counts, this only gives the context."""
+
+    def __next__(self) -> Any:
+        token = current.set(self._tape)
+        try:
+            return next(self._chunks)
+        finally:
+            current.reset(token)
+
+
+def _size(chunk: Any) -> int:
+    return len(chunk) if isinstance(chunk, bytes | bytearray | memoryview | str) else 0

@@ -1,0 +1,47 @@
+"""How a view is told: by what the developer wrote, through ``as_view()``, decorators and partials. Made once per view."""
+
+import functools
+from typing import Any, Literal
+
+from asgiref.sync import iscoroutinefunction
+
+from pipeline_inspector.recording.chain import source_of
+
+Described = tuple[str, Literal["function", "class", "async"], str, int, tuple[str, ...], bool]
+
+_known: dict[int, tuple[Any, Described]] = {}
+
+
+def describe(view: Any) -> Described:
+    """Dotted name, kind, file, line, the decorators around it (outermost first), and is it async."""
+    known = _known.get(id(view))
+    if known is None or known[0] is not view:
+        if len(_known) > 5000:
+            _known.clear()
+        known = _known[id(view)] = (view, _describe(view))
+    return known[1]
+
+
+def _describe(view: Any) -> Described:
+    written = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    decorators: list[str] = []
+    inner = view
+    while True:
+        if isinstance(inner, functools.partial):
+            inner = inner.func
+        elif hasattr(inner, "__wrapped__"):
+            code = getattr(inner, "__code__", None)
+            decorators.append(getattr(code, "co_qualname", "").partition(".<locals>")[0])
+            inner = inner.__wrapped__
+        else:
+            break
+    target = written or inner
+    if not hasattr(target, "__qualname__"):
+        target = type(target)
+    file, line = source_of(target)
+    kind: Literal["function", "class", "async"] = (
+        "class" if written or isinstance(target, type) else "async" if iscoroutinefunction(view) else "function"
+    )
+    name = f"{getattr(target, '__module__', '')}.{target.__qualname__}"
+    told = tuple(name for name in decorators if name and not written)
+    return name, kind, file, line, told, iscoroutinefunction(view)

@@ -1,0 +1,98 @@
+"""Records in tests: what a block of code sent through the pipeline, without a server and without a store.
+
+from pipeline_inspector.testing import record_pipeline
+
+with record_pipeline() as records:
+    client.get("/")
+assert records[0].layers[0].outcome == "passed"
+"""
+
+import gc
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, overload
+
+from asgiref.sync import iscoroutinefunction
+from django.core.handlers.base import BaseHandler
+
+from pipeline_inspector import wiring
+from pipeline_inspector.assembly import assemble
+from pipeline_inspector.middleware import OutermostMiddleware
+from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording.tape import Tape
+from pipeline_inspector.records import RequestRecord
+
+
+class Records(Sequence[RequestRecord]):
+    """The records made so far, oldest first; grows while the block runs."""
+
+    def __init__(self, tapes: "deque[Tape]") -> None:
+        self._tapes = tapes
+        self._made: list[RequestRecord] = []
+
+    def _all(self) -> list[RequestRecord]:
+        while self._tapes:
+            tape = self._tapes.popleft()
+            plan = tape.chain.plan()
+            sealed = wiring.sealer().seal(tape)
+            sealed.summary.seq = len(self._made) + 1
+            recorder.clear(tape)
+            self._made.append(assemble(sealed, plan))
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, index: int) -> RequestRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[RequestRecord]: ...
+    def __getitem__(self, index: int | slice) -> RequestRecord | list[RequestRecord]:
+        return self._all()[index]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} records: {', '.join(f'{r.request.method} {r.request.path}' for r in self)}>"
+
+    def wait(self, count: int, seconds: float = 5.0) -> "Records":
+        """Wait until there are ``count`` records (a server's thread may close a response after the client has it).
+
+        Raises ``TimeoutError`` after ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while len(self) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(self)} of {count} records after {seconds} s: {self!r}")
+            time.sleep(0.005)
+        return self
+
+
+@contextmanager
+def record_pipeline() -> Iterator[Records]:
+    """Record every request of this process that runs inside the block, whatever ``DEBUG`` and ``ENABLED`` say.
+
+    Gives the growing list of records. Handlers that loaded their middleware before (a client used earlier, a live server)
+    load it again, so that their layers are seen.
+    """
+    wiring.force(on=True)
+    try:
+        with recorder.diverted() as tapes:
+            _reload_handlers()
+            records = Records(tapes)
+            try:
+                yield records
+            finally:
+                recorder.settle()
+                len(records)
+    finally:
+        wiring.force(on=False)
+
+
+def _reload_handlers() -> None:
+    for found in gc.get_objects():
+        kind = type(found)
+        if issubclass(kind, BaseHandler):
+            chain: Any = found._middleware_chain  # noqa: SLF001
+            if chain is not None and not issubclass(type(chain), OutermostMiddleware):
+                found.load_middleware(is_async=iscoroutinefunction(chain))

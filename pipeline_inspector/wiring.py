@@ -1,0 +1,142 @@
+"""Ties the house together: probes in, records out, pages mounted. Adds nothing of its own.
+
+``connect()`` once per process; again is harmless. What is put in stays in: a flag decides whether it does anything.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from pipeline_inspector import conf, live, middleware
+from pipeline_inspector.control import toggles
+from pipeline_inspector.page import asgi as page_asgi
+from pipeline_inspector.page import views
+from pipeline_inspector.probes import install, loader, server, startup
+from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording.chain import LoadedChain
+from pipeline_inspector.recording.redaction import Redactor
+from pipeline_inspector.recording.sealing import Sealer
+from pipeline_inspector.store import configured
+
+_COOKIE = re.compile(rf"(?:^|;\s*){toggles.COOKIE}=([\w-]+)")
+
+_forced = 0
+
+
+class Surroundings(middleware.Surroundings):
+    """The outermost middleware's view of the rest of the house."""
+
+    def __init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the setting again."""
+        now = conf.current()
+        self.prefix = now.prefix
+        self.ignored = (*now.ignore, *_served_files())
+        self.recording = now.enabled or _forced > 0
+
+    def enabled(self) -> bool:
+        return conf.current().enabled
+
+    def control_version(self) -> int:
+        return configured.store().control_version()
+
+    def layers_off(self, request: Any) -> frozenset[str]:
+        state = configured.store().control()
+        browser = None
+        if state.off_for:
+            found = _COOKIE.search(request.META.get("HTTP_COOKIE") or "")
+            browser = found[1] if found else None
+        return toggles.off_for(state, browser)
+
+    def any_browsers(self) -> bool:
+        return bool(configured.store().control().off_for)
+
+    def answer(self, request: HttpRequest) -> HttpResponseBase:
+        return views.answer(request)
+
+    async def aanswer(self, request: HttpRequest) -> HttpResponseBase:
+        return await views.aanswer(request)
+
+    def first_request(self, chain: LoadedChain) -> None:
+        startup.first_request(chain.interface)
+        chain.call_path = startup.call_path()
+        chain.software = startup.software()
+
+
+def is_on() -> bool:
+    """Is there anything to do? True with ``DEBUG`` or ``ENABLED``, and inside ``record_pipeline()``."""
+    return _forced > 0 or conf.current().enabled
+
+
+def connect() -> None:
+    """Put the probes in, tell the recorder where records go, mount the pages."""
+    if not isinstance(middleware.surroundings, Surroundings):
+        middleware.surroundings = Surroundings()
+        setting_changed.connect(_setting_changed, dispatch_uid="pipeline_inspector.wiring")
+    recorder.connect(recorder.Outlets(sealer, configured.store, live.publish, startup.process))
+    install.install()
+    server.install(is_on, _is_own_socket, page_asgi.application)
+    loader.install(
+        middleware.OutermostMiddleware,
+        lambda get_response, chain, convert: middleware.InnermostMiddleware(get_response, chain, convert).seam,
+        is_on,
+        _loaded,
+        middleware.HIDDEN,
+    )
+
+
+def force(*, on: bool) -> None:
+    """Record whatever the setting says (tests do), until it is taken back as often as it was asked for."""
+    global _forced  # noqa: PLW0603
+    _forced += 1 if on else -1
+    connect()
+    _refresh()
+
+
+def sealer() -> Sealer:
+    """The sealer of this process."""
+    process = startup.process()
+    return _sealer(process.id, process.started_at, conf.current().redact)
+
+
+@cache
+def _sealer(process: str, started_at: str, patterns: tuple[str, ...]) -> Sealer:
+    return Sealer(process, started_at, Redactor(patterns))
+
+
+def _is_own_socket(scope: Any) -> bool:
+    path: str = scope.get("path", "")
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(root):
+        path = path[len(root) :]
+    return path == f"{middleware.surroundings.prefix}live/"
+
+
+def _loaded(chain: LoadedChain) -> None:
+    _refresh()
+    startup.chain_loaded(chain.interface)
+    if not _forced:
+        configured.store().control_version()
+        recorder.loaded(chain)
+
+
+def _setting_changed(*, setting: str, **_: Any) -> None:
+    if setting in (conf.NAME, "DEBUG", "STATIC_URL", "MEDIA_URL"):
+        _refresh()
+
+
+def _refresh() -> None:
+    if isinstance(middleware.surroundings, Surroundings):
+        middleware.surroundings.refresh()
+
+
+def _served_files() -> list[str]:
+    urls = (settings.STATIC_URL, settings.MEDIA_URL)
+    return [url for url in urls if url and url.startswith("/") and len(url) > 1]
