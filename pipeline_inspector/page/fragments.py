@@ -73,7 +73,8 @@ def _told(summary: Summary) -> str:
         return "in " + class_name(summary.layer_now.partition("#")[0])
     if summary.answered_by:
         return f"{short_name(summary.answered_by.partition('#')[0])} answered"
-    return class_name(summary.exception or "") or summary.note or summary.view or summary.route
+    told = class_name(summary.exception or "") or summary.note or summary.view or summary.route
+    return told or ("no view matched" if summary.status == 404 else "")
 
 
 # -- the chosen request ---------------------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ def stage(record: RequestRecord, tab: str, base: str, csrf_token: str = "", wher
     available = [("onion", "Onion", None), *tabs.available(record)]
     known = {slug for slug, _, _ in available}
     tab = tab if tab in known else "onion"
-    body = figure(record, legend=True) if tab == "onion" else tabs.body(tab, record)
+    body = figure(record, legend=True) if tab == "onion" else tabs.body(tab, record, base)
     context = {
         "record": record,
         "base": base,
@@ -124,11 +125,20 @@ def figure(record: RequestRecord, *, legend: bool = False, scope: str = "") -> s
         "cx": CX,
         "cy": CY,
         "lines": _core_lines(picture.core),
+        "band_size": round(10 * min(1.4, picture.core.scale), 1),
         "above": CY - 10,
-        "below": CY + 21,
+        "below": CY + 20,
+        "here": _standing_in(record),
         "right": WIDTH - 14,
     }
     return render(_FOLDER + "_onion.html", context)
+
+
+def _standing_in(record: RequestRecord) -> int | None:
+    """The layer in which a running request is now, None in the core and when it is over."""
+    if record.state != "running" or reached_core(record):
+        return None
+    return max((layer.index for layer in record.layers if layer.outcome not in ("not_reached", "off")), default=None)
 
 
 def _core_lines(core: Core) -> dict[str, float]:
@@ -160,6 +170,36 @@ def _totals(record: RequestRecord) -> Totals:
         view=of("view"),
         render=of("render"),
     )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of work in a request: where its piece of the bar begins and how wide it is, in percent."""
+
+    kind: str
+    label: str
+    ns: int
+    start: float
+    width: float
+
+
+def _parts(record: RequestRecord) -> list[Part]:
+    totals = _totals(record)
+    named = [
+        ("layers", "middleware", totals.layers),
+        ("hops", "thread hops", totals.hops),
+        ("resolver", "resolver and hooks", totals.resolver),
+        ("view", "view", totals.view),
+        ("templates", "render", totals.render),
+    ]
+    whole = max(record.duration_ns, sum(ns for _, _, ns in named), 1)
+    found, start = [], 0.0
+    for kind, label, ns in named:
+        width = 100 * ns / whole
+        if ns:
+            found.append(Part(kind, label, ns, round(start, 2), round(width, 2)))
+        start += width
+    return found
 
 
 def _telling_layer(record: RequestRecord) -> int | None:
@@ -208,7 +248,7 @@ def overview(record: RequestRecord, base: str) -> str:
     context = {
         "record": record,
         "base": base,
-        "totals": _totals(record),
+        "parts": _parts(record),
         "costly": [(layer, layer.in_ns + layer.out_ns + layer.hop_ns) for layer in costly],
         "hidden": _telling_layer(record) is not None,
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline_inspector.readings.way import figure, CORE_EDGE, half_path, reached_core
+from pipeline_inspector.readings.way import CORE_EDGE, figure, half_path, reached_core
 from pipeline_inspector.records import RequestRecord, Span
 
 State = Literal["reached", "not_reached", "raised", "running"]
@@ -43,6 +43,11 @@ class Core:
     figure: str
     note: str
     ns: int | None
+
+    @property
+    def scale(self) -> float:
+        """How much larger than in a usual onion the words may be."""
+        return min(1.8, max(1.0, self.radius / 140))
 
 
 def core_of(record: RequestRecord, radius: float, centre: tuple[float, float]) -> Core:

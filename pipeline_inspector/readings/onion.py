@@ -13,7 +13,7 @@ from pipeline_inspector.readings.core import Core, core_of
 from pipeline_inspector.readings.way import Stretch, figure, half_path, way_of
 from pipeline_inspector.records import Layer, Plan, Request, RequestRecord, Summary, View
 
-WIDTH, HEIGHT = 876.0, 764.0
+WIDTH, HEIGHT = 892.0, 764.0
 CX, CY = WIDTH / 2, HEIGHT / 2
 OUTER = 372.0
 CORE = 118.0

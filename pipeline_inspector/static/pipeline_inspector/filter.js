@@ -59,7 +59,10 @@
     document.body.dataset.query = query;
     const base = document.body.dataset.base;
     const address = query ? `${base}?${query}` : base;
-    if (!document.querySelector("#stage .stage")) history.replaceState(history.state, "", address);
+    const shown = new URLSearchParams(location.search);
+    const tab = shown.has("tab") ? { tab: shown.get("tab") } : {};
+    const here = new URLSearchParams({ ...tab, ...Object.fromEntries(parameters) }).toString();
+    history.replaceState(history.state, "", here ? `${location.pathname}?${here}` : location.pathname);
     window.htmx.ajax("GET", address, { target: "#list", select: "#list", swap: "outerHTML" });
     document.dispatchEvent(new CustomEvent("inspector:filter", { detail: { query } }));
   };

@@ -25,8 +25,17 @@
       ring.setAttribute("aria-pressed", String(ring.dataset.layer === pinned));
     }
     for (const item of $$("#chain li")) item.classList.toggle("lit", item.dataset.layer === layer);
+    bringIntoView($("#chain li.lit"));
     for (const crossing of $$("#stage .crossing")) crossing.classList.toggle("lit", crossing.dataset.layer === layer);
     read(layer);
+  };
+
+  const bringIntoView = (item) => {
+    const list = item?.parentElement;
+    if (!list || list.scrollHeight <= list.clientHeight || list.matches(":hover")) return;
+    const at = item.offsetTop - list.offsetTop;
+    if (at < list.scrollTop) list.scrollTop = at - 4;
+    else if (at + item.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = at + item.offsetHeight - list.clientHeight + 4;
   };
 
   const read = (layer) => {
@@ -56,10 +65,19 @@
     for (const other of ringsOf(ring.closest("figure"))) other.setAttribute("tabindex", other === ring ? "0" : "-1");
   };
 
+  let record = null;
   const begin = () => {
     const open = $("#cards .card:not([hidden])");
     const cards = $("#cards");
+    const before = record;
+    record = $("#stage .stage")?.dataset.record ?? null;
     if (cards && open) cards.dataset.chosen = open.id.replace("card-", "");
+    if (before !== null && before === record && pinned !== null) {
+      const ring = $(`#ring-${CSS.escape(pinned)}`);
+      if (ring) rove(ring);
+      show(pinned);
+      return;
+    }
     pinned = null;
     shown = null;
     const telling = open?.dataset.layer;

@@ -53,8 +53,10 @@
 
   document.addEventListener("htmx:configRequest", (event) => {
     const { elt, parameters } = event.detail;
+    if (!elt.closest("#requests, #stage nav")) return;
     const tab = stage()?.dataset.tab;
     if (tab && tab !== "onion" && elt.closest("#requests")) parameters.tab = tab;
+    for (const [name, value] of new URLSearchParams(document.body.dataset.query ?? "")) parameters[name] = value;
   });
 
   document.addEventListener("htmx:afterSettle", (event) => {
@@ -67,6 +69,7 @@
   });
 
   document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.target?.id === "stage" && stage()?.dataset.state === "running") return;
     window.inspector.say(event.detail.xhr.status === 404 ? "This request is not kept any more." : "The inspector refused this.");
   });
   document.addEventListener("htmx:sendError", () => window.inspector.say("The server does not answer."));
@@ -75,6 +78,16 @@
     mark();
     new MutationObserver(mark).observe(document.querySelector("#desk > .list"), { childList: true, subtree: true });
   });
+
+  // -- a request in hand on the stage: drawn again as it goes on, until it is over ---------------------------------------
+
+  const isPaused = () => document.getElementById("connection")?.dataset.state === "paused";
+  setInterval(() => {
+    const shown = stage();
+    if (shown?.dataset.state !== "running" || shown.dataset.tab !== "onion" || isPaused() || document.hidden) return;
+    const address = `${document.body.dataset.base}requests/${shown.dataset.record}/`;
+    window.htmx.ajax("GET", address, { target: "#stage", source: "#stage" });
+  }, 500);
 
   // -- requests in hand: their time runs on ---------------------------------------------------------------------------
 
