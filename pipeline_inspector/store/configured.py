@@ -2,6 +2,7 @@
 
 import atexit
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 import platformdirs
-from django.conf import settings
+from django.conf import ENVIRONMENT_VARIABLE
 
 from pipeline_inspector import conf
 from pipeline_inspector.store.base import Store
@@ -83,7 +84,7 @@ def close() -> None:
 
 
 def _settings_module() -> str:
-    return str(getattr(settings, "SETTINGS_MODULE", ""))
+    return os.environ.get(ENVIRONMENT_VARIABLE, "")
 
 
 def _make(wanted: str | None, name: str, folder: Path) -> Store:

@@ -231,11 +231,11 @@ class RedisStore(ThingStore):
                 return
 
     def _poll(self) -> None:
-        changes = self._changes
+        changes, last = self._changes, self._last
         with self._client.pipeline(transaction=False) as steps:
             steps.get(self._key("seq")).get(self._key("control")).pttl(self._key("watched"))
             seq, control, watched = steps.execute()
-        if seq is None:
+        if seq is None or (int(seq) < last and not self._trouble):
             self._tell_again()
         if not self._trouble:
             self._last = max(self._last, int(seq or 0))
@@ -259,11 +259,14 @@ class RedisStore(ThingStore):
             self._control, self._control_bytes = msgspec.structs.replace(state, version=version), data
 
     def _tell_again(self) -> None:
-        """The server knows nothing (any more): what this process told about itself is told again."""
+        """The server knows less than this process: it was emptied. What this process told about itself is told again,
+        and the numbers go on from where they were."""
         for kind in LASTING:
             for name in list(self._own[kind]):
                 self._unsaved.setdefault((kind, name), clock.now())
-        self._client.set(self._key("seq"), self._last, nx=True)
+        with self._writing:
+            if not self._trouble and not self._waiting:
+                self._send([])
 
     def _catch_up(self) -> bool:
         """Write all that waits, oldest first; then there is no trouble any more."""
@@ -289,7 +292,7 @@ class RedisStore(ThingStore):
         given = self._append_script([self._key(name) for name in ("seq", "rows", "numbers", "payloads")], values)
         for sealed, seq in zip(records, given, strict=True):
             sealed.summary.seq = seq
-        self._last, self._seen = max(self._last, given[-1]), None
+        self._last, self._seen = max([self._last, *given]), None
         return True
 
     def _hold(self, batch: Sequence[Sealed]) -> None:

@@ -5,8 +5,8 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -74,10 +74,36 @@ class RedisServer:
     def address(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def socket(self) -> Path:
+        """The same server by another way, which can be cut: see ``cut()``."""
+        return self._folder / "redis.sock"
+
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        """Those who came through ``socket`` lose their connections and get no new ones."""
+        away = self.socket.rename(self._folder / "away.sock")
+        with redis.Redis(port=self.port) as client:
+            client.execute_command("CLIENT", "KILL", "ADDR", f"{self.socket}:0")
+        yield
+        away.rename(self.socket)
+
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
         self._process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            [
+                "redis-server",
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--unixsocket",
+                str(self.socket),
+            ],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -260,7 +260,8 @@ def test_switches_of_many_threads_are_all_kept(common_place: Place, open_at: Ope
 
     def switch(store: Store, name: str) -> None:
         for number in range(10):
-            store.change_control(lambda state: Control(state.version, (*state.off, f"{name}{number}")))
+            layer = f"{name}{number}"
+            store.change_control(lambda state, layer=layer: Control(state.version, (*state.off, layer)))
 
     threads = [threading.Thread(target=switch, args=(store, str(n))) for n, store in enumerate(stores)]
     for thread in threads:
