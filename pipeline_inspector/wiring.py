@@ -16,7 +16,7 @@ from pipeline_inspector import conf, live, middleware
 from pipeline_inspector.control import toggles
 from pipeline_inspector.page import asgi as page_asgi
 from pipeline_inspector.page import views
-from pipeline_inspector.probes import install, loader, server, startup
+from pipeline_inspector.probes import access_log, install, loader, server, startup
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.redaction import Redactor
@@ -82,6 +82,7 @@ def connect() -> None:
         setting_changed.connect(_setting_changed, dispatch_uid="pipeline_inspector.wiring")
     recorder.connect(recorder.Outlets(sealer, configured.store, live.publish, startup.process))
     install.install()
+    access_log.install(lambda: middleware.surroundings.prefix)
     server.install(is_on, _is_own_socket, page_asgi.application)
     loader.install(
         middleware.OutermostMiddleware,
