@@ -17,9 +17,10 @@ SCHEMA = 1
 APPLICATION = 0x50694973
 PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
-    "PRAGMA journal_size_limit = 4194304",
+    "PRAGMA journal_size_limit = 8388608",
 )
 _TABLES = """
+PRAGMA page_size = 8192;
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
