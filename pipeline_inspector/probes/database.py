@@ -6,7 +6,8 @@ it put on last, and costs two more calls per query. What happens beneath Django'
 quoting that ``DEBUG`` asks SQLite for) is not a query here.
 """
 
-from functools import wraps
+from collections.abc import Callable
+from functools import cache, wraps
 from sys import _getframe
 from threading import get_ident
 from types import FrameType
@@ -21,66 +22,74 @@ from pipeline_inspector.recording.tape import QUERY, Tape, current
 UNKNOWN = -1
 """Rows that the driver did not count; parameter sets that came from an iterator."""
 
+Method = Callable[..., Any]
+
 _now = clock.now
-_execute = CursorWrapper.execute
-_executemany = CursorWrapper.executemany
-_callproc = CursorWrapper.callproc
 
 
+@cache
 def install() -> None:
     """Watch the cursors of all connections."""
-    if CursorWrapper.execute is _execute:
-        CursorWrapper.execute = _watched_execute  # type: ignore[method-assign]
-        CursorWrapper.executemany = _watched_executemany  # type: ignore[method-assign]
-        CursorWrapper.callproc = _watched_callproc  # type: ignore[method-assign]
+    CursorWrapper.execute = _execute(CursorWrapper.execute)  # type: ignore[method-assign]
+    CursorWrapper.executemany = _executemany(CursorWrapper.executemany)  # type: ignore[method-assign]
+    CursorWrapper.callproc = _callproc(CursorWrapper.callproc)  # type: ignore[method-assign]
 
 
-@wraps(_execute)
-def _watched_execute(self: CursorWrapper, sql: Any, params: Any = None) -> Any:
-    tape = current.get()
-    if tape is None or not tape.open:
-        return _execute(self, sql, params)
-    start = _now()
-    try:
-        result = _execute(self, sql, params)
-    except BaseException as error:
-        _keep(tape, start, _now(), self, sql, params, 0, error, _getframe(1))
-        raise
-    _keep(tape, start, _now(), self, sql, params, 0, None, _getframe(1))
-    return result
+def _execute(original: Method) -> Method:
+    @wraps(original)
+    def execute(self: CursorWrapper, sql: Any, params: Any = None) -> Any:
+        tape = current.get()
+        if tape is None or not tape.open:
+            return original(self, sql, params)
+        start = _now()
+        try:
+            result = original(self, sql, params)
+        except BaseException as error:
+            _keep(tape, start, _now(), self, sql, params, 0, error, _getframe(1))
+            raise
+        _keep(tape, start, _now(), self, sql, params, 0, None, _getframe(1))
+        return result
+
+    return execute
 
 
-@wraps(_executemany)
-def _watched_executemany(self: CursorWrapper, sql: Any, param_list: Any) -> Any:
-    tape = current.get()
-    if tape is None or not tape.open:
-        return _executemany(self, sql, param_list)
-    sized = type(param_list) in (list, tuple)
-    sets = len(param_list) if sized else UNKNOWN
-    first = param_list[0] if sized and sets else None
-    start = _now()
-    try:
-        result = _executemany(self, sql, param_list)
-    except BaseException as error:
-        _keep(tape, start, _now(), self, sql, first, sets, error, _getframe(1))
-        raise
-    _keep(tape, start, _now(), self, sql, first, sets, None, _getframe(1))
-    return result
+def _executemany(original: Method) -> Method:
+    @wraps(original)
+    def executemany(self: CursorWrapper, sql: Any, param_list: Any) -> Any:
+        tape = current.get()
+        if tape is None or not tape.open:
+            return original(self, sql, param_list)
+        sized = type(param_list) in (list, tuple)
+        sets = len(param_list) if sized else UNKNOWN
+        first = param_list[0] if sized and sets else None
+        start = _now()
+        try:
+            result = original(self, sql, param_list)
+        except BaseException as error:
+            _keep(tape, start, _now(), self, sql, first, sets, error, _getframe(1))
+            raise
+        _keep(tape, start, _now(), self, sql, first, sets, None, _getframe(1))
+        return result
+
+    return executemany
 
 
-@wraps(_callproc)
-def _watched_callproc(self: CursorWrapper, procname: str, params: Any = None, kparams: Any = None) -> Any:
-    tape = current.get()
-    if tape is None or not tape.open:
-        return _callproc(self, procname, params, kparams)
-    start = _now()
-    try:
-        result = _callproc(self, procname, params, kparams)
-    except BaseException as error:
-        _keep(tape, start, _now(), self, f"CALL {procname}", params, 0, error, _getframe(1))
-        raise
-    _keep(tape, start, _now(), self, f"CALL {procname}", params, 0, None, _getframe(1))
-    return result
+def _callproc(original: Method) -> Method:
+    @wraps(original)
+    def callproc(self: CursorWrapper, procname: str, params: Any = None, kparams: Any = None) -> Any:
+        tape = current.get()
+        if tape is None or not tape.open:
+            return original(self, procname, params, kparams)
+        start = _now()
+        try:
+            result = original(self, procname, params, kparams)
+        except BaseException as error:
+            _keep(tape, start, _now(), self, f"CALL {procname}", params, 0, error, _getframe(1))
+            raise
+        _keep(tape, start, _now(), self, f"CALL {procname}", params, 0, None, _getframe(1))
+        return result
+
+    return callproc
 
 
 def _keep(

@@ -1,0 +1,298 @@
+"""Start-up: how this process came to serve, from real call stacks at three moments, and who serves.
+
+What an installed app cannot see, it does not guess: packages and models of the apps listed before ours are imported before
+we run, and ``ready()`` of those is over, so they show no time unless ``watch_apps()`` was called while models are imported;
+the time before Python's first line is in the process's start, where the system tells it (else it begins with our import).
+"""
+
+import os
+import platform
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import wraps
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import django
+from django.apps import AppConfig, apps
+from django.conf import settings
+
+from pipeline_inspector import clock, conf, faults
+from pipeline_inspector.probes.base import belongs_to_user
+from pipeline_inspector.recording.frames import OURS
+from pipeline_inspector.recording.redaction import Redactor
+from pipeline_inspector.records import Frame, Process, Stage
+
+APPS_READY, CHAIN_LOADED, FIRST_REQUEST = "apps ready", "chain loaded", "first request"
+FRAMES_KEPT = 100
+CHANGED_KEPT = 200
+_DJANGO_MAIN_THREAD = "django-main-thread"
+
+# What a file on the stack tells; the first that fits is the server. The second text is the distribution's name.
+_SERVERS = (
+    ("/django/test/client.py", "test client", ""),
+    ("/gunicorn/", "gunicorn", "gunicorn"),
+    ("/uvicorn/", "uvicorn", "uvicorn"),
+    ("/hypercorn/", "hypercorn", "hypercorn"),
+    ("/granian/", "granian", "granian"),
+    ("/daphne/", "daphne", "daphne"),
+    ("/waitress/", "waitress", "waitress"),
+    ("/cheroot/", "cheroot", "cheroot"),
+    ("/werkzeug/", "werkzeug", "werkzeug"),
+    ("/django/test/testcases.py", "live server of a test", ""),
+    ("/commands/runserver.py", "runserver", ""),
+    ("/wsgiref/", "wsgiref", ""),
+)
+
+_imported_at = clock.now()
+
+
+class _State:
+    """What is known of this process so far."""
+
+    def __init__(self) -> None:
+        age = _age_ns()
+        self.id = secrets.token_hex(4)
+        self.pid = os.getpid()
+        self.started = clock.now() - age
+        self.started_wall = clock.wall() - age
+        self.interface = ""
+        self.software = ""
+        self.moments: dict[str, int] = {}
+        self.paths: dict[str, list[Frame]] = {}
+        self.imports: dict[str, int] = {}
+        self.readies: dict[str, int] = {}
+        self.layers: list[tuple[str, int, int]] = []
+        self.told: Process | None = None
+
+    def forked(self) -> "_State":
+        """The state of a child: a process of its own, with what it inherits of its parent's way."""
+        child = _State()
+        child.moments = {name: at - child.started + self.started for name, at in self.moments.items()}
+        child.paths, child.imports, child.readies = dict(self.paths), self.imports, self.readies
+        child.interface, child.layers = self.interface, self.layers
+        return child
+
+
+def _age_ns() -> int:
+    """Nanoseconds since this process started; since our import where the system does not tell."""
+    since_import = clock.now() - _imported_at
+    try:
+        fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+        ticks = int(fields[19])
+        age = int((_uptime_s() - ticks / os.sysconf("SC_CLK_TCK")) * 1_000_000_000)
+    except Exception:
+        return since_import
+    return age if age >= since_import else since_import
+
+
+def _uptime_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+_state = _State()
+
+
+def _after_fork() -> None:
+    global _state
+    _state = _state.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# -- the moments --------------------------------------------------------------------------------------------------------
+
+
+def apps_ready() -> None:
+    """Our ``AppConfig.ready()`` runs. The first time counts; from here on the ``ready()`` of later apps is timed."""
+    if _moment(APPS_READY):
+        configs = list(apps.app_configs.values())
+        names = [config.name for config in configs]
+        ours = names.index("pipeline_inspector") + 1 if "pipeline_inspector" in names else len(names)
+        for config in configs[ours:]:
+            _time_once(config, "ready", _state.readies)
+
+
+def watch_apps() -> None:
+    """Called while our models are imported: times that of the apps after ours, and ``ready()`` of all.
+
+    Nothing of it stays: the timing hangs on the app's config object and takes itself off when it was called.
+    """
+    if _state.moments:
+        return
+    after_ours = False
+    for config in list(apps.app_configs.values()):
+        if after_ours:
+            _time_once(config, "import_models", _state.imports)
+        after_ours = after_ours or config.name == "pipeline_inspector"
+        _time_once(config, "ready", _state.readies)
+
+
+def chain_loaded(interface: str, layers: Iterable[tuple[str, int, int]] = ()) -> None:
+    """A handler has loaded its chain; the first one counts. ``layers``: path, ns to import, ns to construct."""
+    if _moment(CHAIN_LOADED):
+        _state.interface = interface
+        _state.layers = list(layers)
+
+
+def first_request(interface: str) -> None:
+    """The first request is in hand, on the thread that asks."""
+    if _moment(FIRST_REQUEST):
+        _state.interface = interface
+        _state.software = software()
+
+
+def _moment(name: str) -> bool:
+    """Note that ``name`` is now, with the stacks that matter; False when it was before or could not be noted."""
+    state = _state
+    if name in state.moments:
+        return False
+    state.moments[name] = clock.now() - state.started
+    state.told = None
+    try:
+        own = threading.current_thread()
+        state.paths[name] = call_path()
+        frames = sys._current_frames()  # noqa: SLF001
+        for thread in threading.enumerate():
+            if thread is not own and (thread is threading.main_thread() or thread.name == _DJANGO_MAIN_THREAD):
+                state.paths[f"{name} ({thread.name})"] = _path(frames.get(thread.ident or 0))
+    except Exception as error:
+        faults.note("probes: start-up", error)
+    return True
+
+
+def _time_once(config: AppConfig, method: str, times: dict[str, int]) -> None:
+    original: Callable[..., Any] = getattr(config, method)
+    if method in vars(config):
+        return
+
+    @wraps(original)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        vars(config).pop(method, None)
+        start = clock.now()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            times[config.name] = clock.now() - start
+            _state.told = None
+
+    vars(config)[method] = timed
+
+
+# -- what is told -------------------------------------------------------------------------------------------------------
+
+
+def call_path() -> list[Frame]:
+    """The call stack of this thread, outermost first, without our own frames."""
+    return _path(sys._getframe(1))  # noqa: SLF001
+
+
+def software() -> str:
+    """The server that calls us, with its version where it is a package, such as ``uvicorn 0.32.0``; "" when unknown."""
+    try:
+        own = _files(sys._getframe(1))  # noqa: SLF001
+        others = [file for frame in sys._current_frames().values() for file in _files(frame)]  # noqa: SLF001
+    except Exception as error:
+        faults.note("probes: server software", error)
+        return ""
+    found = _server(own) or _server(own + others) or _by_module()
+    if found not in ("", "runserver") and any("/commands/runserver.py" in file for file in others):
+        return f"runserver ({found})" if found != "wsgiref" else "runserver"
+    return found
+
+
+def process() -> Process:
+    """What is known of this process now."""
+    if _state.told is None or _state.pid != os.getpid():
+        _state.told = _tell(_state)
+    return _state.told
+
+
+def changed_since(wall_ns: int) -> list[str]:
+    """Loaded source files of the site's own that were written after ``wall_ns`` (ns since 1970), sorted by name.
+
+    Asks the file system for each: not for the path of a request.
+    """
+    found: set[str] = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if type(file) is str and file.endswith(".py") and belongs_to_user(file):
+            try:
+                if Path(file).stat().st_mtime_ns > wall_ns:
+                    found.add(file)
+            except OSError:
+                continue
+    return sorted(found)[:CHANGED_KEPT]
+
+
+def _tell(state: _State) -> Process:
+    names = [*dict.fromkeys([*state.imports, *state.readies])]
+    return Process(
+        id=state.id,
+        pid=state.pid,
+        started_at=clock.iso(state.started_wall),
+        interface=state.interface,
+        software=state.software,
+        settings_module=str(getattr(settings, "SETTINGS_MODULE", "") or os.environ.get("DJANGO_SETTINGS_MODULE", "")),
+        reloader=os.environ.get("RUN_MAIN") == "true",
+        argv=_arguments(),
+        python=platform.python_version(),
+        django=django.get_version(),
+        moments=[Stage(name, at) for name, at in state.moments.items()],
+        path=dict(state.paths),
+        apps=[(name, state.imports.get(name, 0), state.readies.get(name, 0)) for name in names],
+        layers=state.layers,
+    )
+
+
+def _arguments() -> list[str]:
+    redactor = Redactor(conf.current().redact)
+    told: list[str] = []
+    hide = False
+    for argument in sys.argv[:50]:
+        told.append("•••" if hide else redactor.text(argument)[:200])
+        hide = argument.startswith("-") and "=" not in argument and redactor.name_is_secret(argument.lstrip("-"))
+    return told
+
+
+def _path(frame: FrameType | None) -> list[Frame]:
+    found: list[Frame] = []
+    while frame is not None and len(found) < FRAMES_KEPT:
+        code = frame.f_code
+        if not code.co_filename.startswith(OURS):
+            found.append(Frame(code.co_qualname, code.co_filename, frame.f_lineno or 0))
+        frame = frame.f_back
+    return found[::-1]
+
+
+def _files(frame: FrameType | None) -> list[str]:
+    found: list[str] = []
+    while frame is not None and len(found) < FRAMES_KEPT:
+        found.append(frame.f_code.co_filename.replace("\\", "/"))
+        frame = frame.f_back
+    return found
+
+
+def _server(files: list[str]) -> str:
+    for part, name, package in _SERVERS:
+        if any(part in file for file in files):
+            return f"{name} {_version(package)}".strip()
+    return ""
+
+
+def _by_module() -> str:
+    return next((name for name in ("uwsgi", "mod_wsgi") if name in sys.modules), "")
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package) if package else ""
+    except metadata.PackageNotFoundError:
+        return ""
