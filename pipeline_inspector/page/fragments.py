@@ -70,7 +70,7 @@ def _bar(summary: Summary) -> list[_Segment]:
 def _told(summary: Summary) -> str:
     """What is most worth saying about a request in one line."""
     if summary.state == "running" and summary.layer_now:
-        return "in " + class_name(summary.layer_now.partition("#")[0])
+        return "in " + short_name(summary.layer_now.partition("#")[0])
     if summary.answered_by:
         return f"{short_name(summary.answered_by.partition('#')[0])} answered"
     told = class_name(summary.exception or "") or summary.note or summary.view or summary.route
