@@ -81,11 +81,8 @@ def _details(record: RequestRecord, span: Span) -> dict[str, Any]:
             ),
             {},
         )
-    return {"layer": record.layers[span.layer].path} if _known_layer(record, span) else {}
-
-
-def _known_layer(record: RequestRecord, span: Span) -> bool:
-    return span.layer is not None and 0 <= span.layer < len(record.layers)
+    layer = next((layer for layer in record.layers if layer.index == span.layer), None)
+    return {"layer": layer.path} if layer else {}
 
 
 def _complete(pid: int, tid: int, name: str, kind: str, start_ns: int, duration_ns: int, args: Event) -> Event:
