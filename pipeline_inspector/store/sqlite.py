@@ -40,8 +40,8 @@ _BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?
 _BOUNDARY = "SELECT seq FROM rows ORDER BY seq DESC LIMIT 1 OFFSET ?"
 _PUT = """INSERT INTO things (kind, name, at, body) VALUES (?, ?, ?, ?)
           ON CONFLICT (kind, name) DO UPDATE SET at = excluded.at, body = excluded.body"""
-_TRIM = """DELETE FROM things WHERE kind = ?1 AND at <
-           (SELECT at FROM things WHERE kind = ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2)"""
+_TRIM = """DELETE FROM things WHERE kind = :kind AND at <
+           (SELECT at FROM things WHERE kind = :kind ORDER BY at DESC LIMIT 1 OFFSET :keep)"""
 _ALL = "SELECT name, at, body FROM things WHERE kind = ? ORDER BY at DESC"
 _BEYOND = 2**62
 
@@ -214,7 +214,7 @@ class SqliteStore(ThingStore):
         db.execute("BEGIN IMMEDIATE")
         db.executemany(_PUT, bodies)
         for kind in {kind for kind, *_ in bodies}:
-            db.execute(_TRIM, (kind, KEEP[kind] - 1))
+            db.execute(_TRIM, {"kind": kind, "keep": KEEP[kind] - 1})
         with self._shared.numbering(_WAIT_FOR_ORDER):
             first = max(self._shared.last_seq(), db.execute(_LAST).fetchone()[0] or 0) + 1
             db.executemany(_ADD_ROW, [(seq, row[0], row[1]) for seq, row in enumerate(packed, first)])
