@@ -1,0 +1,229 @@
+"""The pages beside the list: the pipeline, two requests compared, and the start of the processes."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from django.utils.safestring import mark_safe
+
+from pipeline_inspector.control.advice import Finding
+from pipeline_inspector.control.hops import hops
+from pipeline_inspector.page import fragments
+from pipeline_inspector.page.drawing import render
+from pipeline_inspector.page.sql import readable
+from pipeline_inspector.readings.compare import Comparison, compare
+from pipeline_inspector.readings.statistics import LayerStatistics, Statistics
+from pipeline_inspector.records import Plan, PlanLayer, Process, RequestRecord, Stage, Summary
+
+_FOLDER = "pipeline_inspector/"
+MUCH = 0.25
+"""A share of the time from which on a layer's bar is marked."""
+
+SLOWEST = 30
+"""So many apps are listed for a process, the slowest first."""
+
+
+# -- the pipeline ---------------------------------------------------------------------------------------------------
+
+
+class _Entry(NamedTuple):
+    """One line of the chain's table."""
+
+    layer: PlanLayer
+    enabled: bool
+    mine: bool
+    numbers: LayerStatistics | None
+    share: str
+    much: bool
+    hop: str
+    idle: bool
+
+
+def pipeline_page(
+    plan: Plan | None,
+    control_off: Collection[str],
+    statistics: Statistics | None,
+    findings: Iterable[Finding],
+    base: str,
+    *,
+    csrf_token: str = "",
+    mine: Collection[str] = (),
+    scope: fragments.Scope = "everyone",
+    problems: Iterable[str] = (),
+) -> str:
+    """The chain of the site as a page: switches, numbers over many requests, advice.
+
+    ``control_off`` holds the ids that are off for the browser that looks, ``mine`` those of them off for it alone.
+    """
+    context = {
+        "base": base,
+        "csrf_token": csrf_token,
+        "page": "pipeline",
+        "title": "Pipeline",
+        "plan": plan,
+        "entries": _entries(plan, frozenset(control_off), frozenset(mine), statistics) if plan else [],
+        "statistics": statistics,
+        "findings": list(findings),
+        "hops": hops(plan.layers, plan.interface) if plan else 0,
+        "hook_order": _hook_order(plan) if plan else [],
+        "chain": fragments.chain(
+            plan, frozenset(control_off), base, statistics=statistics, scope=scope, mine=frozenset(mine)
+        ),
+        "notice": fragments.notice("no_chain", base),
+        "problems": list(problems),
+    }
+    return render(_FOLDER + "pipeline.html", context)
+
+
+def _entries(plan: Plan, off: frozenset[str], mine: frozenset[str], statistics: Statistics | None) -> list[_Entry]:
+    return [_entry(layer, off, mine, statistics.of(layer.id) if statistics else None) for layer in plan.layers]
+
+
+def _entry(layer: PlanLayer, off: frozenset[str], mine: frozenset[str], numbers: LayerStatistics | None) -> _Entry:
+    share = numbers.share if numbers else 0.0
+    return _Entry(
+        layer=layer,
+        enabled=layer.id not in off,
+        mine=layer.id in mine,
+        numbers=numbers if numbers and numbers.count else None,
+        share=f"{100 * share:.1f}",
+        much=share > MUCH,
+        hop=_hop(layer),
+        idle=numbers.idle if numbers else False,
+    )
+
+
+def _hop(layer: PlanLayer) -> str:
+    """What the hop before ``layer`` is, empty when there is none."""
+    if not layer.hop_before:
+        return ""
+    return "event loop → thread" if layer.runs == "sync" else "thread → event loop"
+
+
+def _hook_order(plan: Plan) -> list[tuple[str, list[PlanLayer]]]:
+    """For each kind of hook the layers in the order in which Django calls them."""
+    by_index = {layer.index: layer for layer in plan.layers}
+    return [
+        (hook, [by_index[index] for index in order if index in by_index])
+        for hook, order in plan.hook_order.items()
+        if order
+    ]
+
+
+# -- two requests ---------------------------------------------------------------------------------------------------
+
+
+def compare_page(
+    a: RequestRecord | None,
+    b: RequestRecord | None,
+    base: str,
+    candidates: Sequence[Summary],
+    *,
+    csrf_token: str = "",
+) -> str:
+    """Two requests side by side, or the choice of them while one is missing. ``candidates`` come newest last."""
+    both = _compared(a, b) if a is not None and b is not None else {}
+    context: dict[str, Any] = {
+        "base": base,
+        "csrf_token": csrf_token,
+        "page": "compare",
+        "title": "Compare",
+        "a": a,
+        "b": b,
+        "candidates": list(candidates)[::-1],
+        **both,
+    }
+    return render(_FOLDER + "compare.html", context)
+
+
+class _Query(NamedTuple):
+    """One statement of the comparison."""
+
+    sql: str
+    count_a: int
+    count_b: int
+    ns_a: int
+    ns_b: int
+    differs: bool
+
+
+def _compared(a: RequestRecord, b: RequestRecord) -> dict[str, Any]:
+    found = compare(a, b)
+    return {
+        "found": found,
+        "figures": [
+            ("A", a, mark_safe(fragments.figure(a, scope="a-"))),  # noqa: S308
+            ("B", b, mark_safe(fragments.figure(b, scope="b-"))),  # noqa: S308
+        ],
+        "queries": _queries(found),
+        "longer_ns": b.duration_ns - a.duration_ns,
+    }
+
+
+def _queries(found: Comparison) -> list[_Query]:
+    """The statements, those that differ first."""
+    ordered = sorted(found.queries, key=lambda query: not query.differs)
+    return [
+        _Query(readable(one.sql), one.count_a, one.count_b, one.ns_a, one.ns_b, one.differs) for one in ordered[:200]
+    ]
+
+
+# -- the start ------------------------------------------------------------------------------------------------------
+
+
+class _Stretch(NamedTuple):
+    """What lies between two moments of a start, in percent of the whole."""
+
+    name: str
+    at_ns: int
+    took_ns: int
+    left: str
+    width: str
+
+
+class _Started(NamedTuple):
+    """One process as the template needs it."""
+
+    process: Process
+    whole_ns: int
+    stretches: list[_Stretch]
+    paths: list[tuple[str, list[Any]]]
+    apps: list[tuple[str, int, int]]
+    more_apps: int
+    layers: list[tuple[str, int, int]]
+
+
+def startup_page(processes: Iterable[Process], base: str, *, csrf_token: str = "") -> str:
+    """How each process that serves or served the site came up; ``processes`` newest first."""
+    context = {
+        "base": base,
+        "csrf_token": csrf_token,
+        "page": "startup",
+        "title": "Start-up",
+        "started": [_started(process) for process in processes],
+    }
+    return render(_FOLDER + "startup.html", context)
+
+
+def _started(process: Process) -> _Started:
+    moments = sorted(process.moments, key=lambda moment: moment.at_ns)
+    apps = sorted(process.apps, key=lambda app: -(app[1] + app[2]))
+    return _Started(
+        process=process,
+        whole_ns=moments[-1].at_ns if moments else 0,
+        stretches=_stretches(moments),
+        paths=[(name, list(frames)) for name, frames in process.path.items() if frames],
+        apps=apps[:SLOWEST],
+        more_apps=max(0, len(apps) - SLOWEST),
+        layers=sorted(process.layers, key=lambda layer: -(layer[1] + layer[2])),
+    )
+
+
+def _stretches(moments: Sequence[Stage]) -> list[_Stretch]:
+    whole = (moments[-1].at_ns - moments[0].at_ns) if moments else 0
+    found, before = [], moments[0].at_ns if moments else 0
+    for moment in moments:
+        left = 100 * (before - moments[0].at_ns) / whole if whole else 0.0
+        width = 100 * (moment.at_ns - before) / whole if whole else 0.0
+        found.append(_Stretch(moment.name, moment.at_ns, moment.at_ns - before, f"{left:.2f}", f"{width:.2f}"))
+        before = moment.at_ns
+    return found
