@@ -21,15 +21,21 @@ _VALUE = re.compile(
 _WHOLE_LINE = re.compile(r"[^\r\n]+")
 _USERINFO = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/?#\"'<>]*@", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer)(\s+)\S+", re.IGNORECASE)
-_SCHEME = re.compile(r"\b(basic|token|digest|jwt|negotiate)(\s+)(?=\S*[\d=+/._-])[\w.+/=~-]{8,}", re.IGNORECASE)
+_SCHEMES = ("basic", "token", "digest", "jwt", "negotiate")
+_SCHEME = re.compile(rf"\b({'|'.join(_SCHEMES)})(\s+)(?=\S*[\d=+/._-])[\w.+/=~-]{{8,}}", re.IGNORECASE)
+_PREFIXES = ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "sk_live_", "sk_test_", "sk-", "glpat-")
+_PREFIXES += ("xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", "AKIA", "AIza")
+_SHAPES = (*_PREFIXES, "eyJ", "PRIVATE KEY")
 _SHAPE = re.compile(
     r"\beyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)?"
-    r"|\b(?:gh[pousr]_|github_pat_|sk_(?:live|test)_|sk-|xox[abprs]-|AKIA|AIza|glpat-)[\w-]{10,}"
+    rf"|\b(?:{'|'.join(_PREFIXES)})[\w-]{{10,}}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
     re.DOTALL,
 )
 _SESSION_KEY = re.compile(r"(django\.contrib\.sessions\.(?:cache|cached_db))\w+")
-_DIGITS = re.compile(r"\d(?:[ -]?\d){12,}")
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_DIGITS = re.compile(rf"({_UUID})|\d(?:[ -]?\d){{12,}}", re.IGNORECASE)
+_SHORTEST_CARD, _LONGEST_CARD, _MOST_GROUPS = 13, 19, 6
 _EDGE = re.compile(r"(?:[\d -]{1,40}|[\w.+/=~-]{1,64})\Z")
 
 
@@ -42,16 +48,18 @@ def without_secrets(text: str, is_secret: Callable[[str], bool]) -> str:
 
 def without_shapes(text: str) -> str:
     """``text`` without what looks like a secret by itself, whatever it is called."""
-    if len(text) < 12:
-        return text
+    lower = text.lower()
     if "://" in text and "@" in text:
         text = _USERINFO.sub(rf"\1{MASK}@", text)
-    if not (text.isascii() and text.isalpha()):
-        text = _SCHEME.sub(rf"\1\2{MASK}", _BEARER.sub(rf"\1\2{MASK}", text))
+    if "bearer" in lower:
+        text = _BEARER.sub(rf"\1\2{MASK}", text)
+    if any(scheme in lower for scheme in _SCHEMES):
+        text = _SCHEME.sub(rf"\1\2{MASK}", text)
+    if any(shape in text for shape in _SHAPES):
         text = _SHAPE.sub(MASK, text)
     if "django.contrib.sessions." in text:
         text = _SESSION_KEY.sub(rf"\1{MASK}", text)
-    return _DIGITS.sub(_without_cards, text)
+    return _DIGITS.sub(_without_cards, text) if len(text) >= _SHORTEST_CARD else text
 
 
 def _without_pairs(text: str, is_secret: Callable[[str], bool]) -> str:
@@ -73,7 +81,9 @@ def _without_pairs(text: str, is_secret: Callable[[str], bool]) -> str:
 
 
 def _without_cards(run: re.Match[str]) -> str:
-    """A run of digits in groups, with the neighbouring groups that make up a card number hidden."""
+    """A run of digits in groups, with the neighbouring groups that make up a card number hidden. A UUID is none."""
+    if run[1]:
+        return run[0]
     parts = re.split(r"([ -])", run[0])
     groups = parts[::2]
     first = 0
@@ -88,11 +98,11 @@ def _without_cards(run: re.Match[str]) -> str:
 
 def _end_of_card(groups: list[str], first: int) -> int | None:
     digits = ""
-    for last in range(first, len(groups)):
+    for last in range(first, min(first + _MOST_GROUPS, len(groups))):
         digits += groups[last]
-        if len(digits) > 19:
+        if len(digits) > _LONGEST_CARD:
             break
-        if len(digits) >= 13 and _checks(digits):
+        if len(digits) >= _SHORTEST_CARD and _checks(digits):
             return last
     return None
 
