@@ -23,8 +23,9 @@ _USERINFO = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/?#\"'<>]*@", re.IGNOR
 _BEARER = re.compile(r"\b(bearer)(\s+)\S+", re.IGNORECASE)
 _SCHEMES = ("basic", "token", "digest", "jwt", "negotiate")
 _SCHEME = re.compile(rf"\b({'|'.join(_SCHEMES)})(\s+)(?=\S*[\d=+/._-])[\w.+/=~-]{{8,}}", re.IGNORECASE)
-_PREFIXES = ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "sk_live_", "sk_test_", "sk-", "glpat-")
-_PREFIXES += ("xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", "AKIA", "AIza")
+_GITHUB = ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_")
+_SLACK = ("xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-")
+_PREFIXES = (*_GITHUB, *_SLACK, "sk_live_", "sk_test_", "sk-", "glpat-", "AKIA", "AIza")
 _SHAPES = (*_PREFIXES, "eyJ", "PRIVATE KEY")
 _SHAPE = re.compile(
     r"\beyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)?"
@@ -36,6 +37,7 @@ _SESSION_KEY = re.compile(r"(django\.contrib\.sessions\.(?:cache|cached_db))\w+"
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _DIGITS = re.compile(rf"({_UUID})|\d(?:[ -]?\d){{12,}}", re.IGNORECASE)
 _SHORTEST_CARD, _LONGEST_CARD, _MOST_GROUPS = 13, 19, 6
+_MARGIN = 128
 _EDGE = re.compile(r"(?:[\d -]{1,40}|[\w.+/=~-]{1,64})\Z")
 
 
@@ -131,8 +133,11 @@ def as_text(value: object, limit: int) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """``text`` shortened before it is searched: what is half at the cut's edge goes, so no half of a secret stays."""
-    return text if len(text) <= limit else _EDGE.sub("", text[:limit]) + "…"
+    """``text`` shortened before it is searched, to a little more than the ``limit`` characters that may be kept of it.
+
+    What could be half of a secret at the cut's edge goes, so that none of it stays.
+    """
+    return text if len(text) <= limit + _MARGIN else _EDGE.sub("", text[: limit + _MARGIN]) + "…"
 
 
 def bounded(text: str, limit: int) -> str:
