@@ -25,27 +25,17 @@ _SAYS_NOTHING = frozenset(
     {"", "settings", "config", "conf", "core", "project", "app", "src", "backend", "server", "site"}
 )
 
-_Key = tuple[str | None, str]
-
 _lock = Lock()
-_made: tuple[_Key, Store] | None = None
+_made: tuple[conf.Conf, str, Store] | None = None
 _used: list[Store] = []
 
 
 def store() -> Store:
     """The store in use. Making it touches no file and no server; that happens when it is first asked for something."""
-    global _made
     if _used:
         return _used[-1]
-    key = (conf.current().store, _settings_module())
-    made = _made
-    if made is not None and made[0] == key:
-        return made[1]
-    with _lock:
-        if _made is None or _made[0] != key:
-            close()
-            _made = (key, _make(key[0], project_name(), project_folder()))
-        return _made[1]
+    now, made = conf.current(), _made
+    return made[2] if made is not None and made[0] is now else _made_for(now)
 
 
 @contextmanager
@@ -79,8 +69,21 @@ def close() -> None:
     """Let go of the store; the next use makes it anew."""
     global _made
     if _made is not None:
-        _made[1].close()
+        _made[2].close()
     _made = None
+
+
+def _made_for(now: conf.Conf) -> Store:
+    global _made
+    module = _settings_module()
+    with _lock:
+        if _made is None or (_made[0].store, _made[1]) != (now.store, module):
+            close()
+            made = _make(now.store, project_name(), project_folder())
+        else:
+            made = _made[2]
+        _made = (now, module, made)
+        return made
 
 
 def _settings_module() -> str:

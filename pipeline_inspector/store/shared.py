@@ -102,6 +102,7 @@ class Shared:
         self.problem: str | None = None
         self.numbers: memoryview[int] | _Unopened = _Unopened(self._numbers)
         self._memory: _Private | _Mapped | None = None
+        self._known: tuple[_Private | _Mapped | None, Control] = (None, Control())
         self._lock = Lock()
         self._looked_at = 0
 
@@ -140,11 +141,16 @@ class Shared:
 
     def control(self) -> Control:
         """The control state in force; all on when what the file holds cannot be read."""
+        known_in, known = self._known
         while True:
             memory, version = self._opened(), self.numbers[_VERSION]
+            if memory is known_in and version == known.version:
+                return known
             data = _state(memory.view, version)
             if memory is self._memory and version == self.numbers[_VERSION]:
-                return _decoded(data, version)
+                state = _decoded(data, version)
+                self._known = (memory, state)
+                return state
 
     def change(self, edit: Callable[[Control], Control]) -> Control:
         """Put what ``edit`` makes of the state into force, alone of all processes. Raises ``StoreError``."""
