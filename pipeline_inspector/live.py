@@ -88,6 +88,11 @@ def joined() -> Iterator[Any]:
                 _state.seats.pop(loop, None)
 
 
+def viewers() -> int:
+    """How many have joined in this process."""
+    return sum(seat.viewers for seat in _state.seats.values())
+
+
 def close() -> None:
     """Let go of the loop that shared layers are used from; the next ``publish()`` makes another."""
     with _state.lock:
@@ -138,7 +143,8 @@ def _start(loop: asyncio.AbstractEventLoop, sending: Coroutine[Any, Any, None]) 
 async def _send(seat: _Seat, last_seq: int) -> None:
     seat.sending = False
     try:
-        await asyncio.wait_for(seat.layer.group_send(GROUP, message(last_seq)), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await seat.layer.group_send(GROUP, message(last_seq))
     except Exception as error:
         _state.rest_until = clock.now() + REST_NS
         faults.note("live: publish", error)

@@ -1,6 +1,7 @@
 """The chain as it stands now: its layers with their switches for the browser that asks, statistics and advice."""
 
 import re
+from collections.abc import Iterator
 from threading import Lock
 from typing import Literal
 
@@ -8,6 +9,7 @@ import msgspec
 from django.conf import settings
 from django.http import HttpRequest
 
+from pipeline_inspector import faults
 from pipeline_inspector.control import toggles
 from pipeline_inspector.control.advice import Finding, advise
 from pipeline_inspector.page import fragments
@@ -22,6 +24,9 @@ Who = Literal["everyone", "me"]
 
 SAMPLE = 200
 """So many of the newest requests make up the statistics."""
+
+SMALL_SAMPLE = 40
+"""So many make up the medians beside the switches, which every page draws."""
 
 _TOKEN = re.compile(r"[\w-]{16,64}", re.ASCII)
 
@@ -102,7 +107,7 @@ def drawn(
         off,
         base(request),
         record,
-        None if record else figures.of(reader),
+        None if record else figures.of(reader, SMALL_SAMPLE),
         scope,
         mine=off - frozenset(state.off),
         oob=oob,
@@ -126,24 +131,36 @@ class Figures:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: tuple[Reader, int, Statistics] | None = None
+        self._known: dict[int, tuple[Reader, int, Statistics]] = {}
 
-    def of(self, reader: Reader) -> Statistics:
-        """The statistics of what ``reader`` reads."""
+    def of(self, reader: Reader, sample: int = SAMPLE) -> Statistics:
+        """The statistics of the newest ``sample`` requests that ``reader`` reads."""
         seq = reader.store.last_seq()
         with self._lock:
-            if self._known and self._known[0] is reader and self._known[1] == seq:
-                return self._known[2]
-        rows = reader.newest(SAMPLE, Filter())
-        found = statistics(record for row in rows if (record := reader.record(row.id)) is not None)
+            known = self._known.get(sample)
+            if known and known[0] is reader and known[1] == seq:
+                return known[2]
+        found = statistics(_records(reader, sample))
         with self._lock:
-            self._known = (reader, seq, found)
+            self._known[sample] = (reader, seq, found)
         return found
 
     def forget(self) -> None:
         """Reckon anew (the records were cleared)."""
         with self._lock:
-            self._known = None
+            self._known.clear()
+
+
+def _records(reader: Reader, sample: int) -> Iterator[RequestRecord]:
+    """The newest records; one that cannot be read is left out, and noted."""
+    for row in reader.newest(sample, Filter()):
+        try:
+            record = reader.record(row.id)
+        except Exception as error:
+            faults.note("page: reading a record", error)
+        else:
+            if record is not None:
+                yield record
 
 
 figures = Figures()

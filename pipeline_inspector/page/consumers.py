@@ -23,7 +23,7 @@ from pipeline_inspector.reader import Filter
 FRAME_MAX = 8 * 1024
 AHEAD_MAX = 5
 
-NOT_ALLOWED, NOT_TEXT, NOT_READABLE, TOO_BIG = 4403, 1003, 1007, 1009
+NOT_ALLOWED, NOT_TEXT, NOT_READABLE, TOO_BIG, FAILED = 4403, 1003, 1007, 1009, 1011
 
 
 class Said(msgspec.Struct):
@@ -88,7 +88,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             asked = query.Asked()
         tail = source.newest(source.base_of_scope(self.scope))
         after = tail.reader.store.last_seq() if asked.after is None else asked.after
-        return Viewer(tail, asked.wanted, after, asked.paused)
+        return Viewer(tail, asked.wanted, after, asked.paused, running={})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take a frame of the page; close at one that no page of ours sends."""
@@ -124,28 +124,32 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 async with aclosing(hub.updates(viewer, self._changed)) as updates:
                     async for html in updates:
                         if html is not None:
+                            if not await self._sent(html):
+                                return
                             await self._until_seen()
-                            await self.send(text_data=html)
             except Exception as error:
-                await self._end(error)
+                faults.note("page: socket", error)
+                await self._refuse(FAILED)
 
     async def _until_seen(self) -> None:
         """Wait for a page that has fallen behind, so that nothing heaps up for it."""
+        self._ahead += 1
         while self._counts and self._ahead >= AHEAD_MAX:
             self._seen.clear()
             await self._seen.wait()
-        self._ahead += 1
 
-    async def _end(self, error: Exception) -> None:
-        """Close when looking failed; when the socket is gone already, its end comes by itself."""
-        if not self._closed:
-            faults.note("page: socket", error)
-            with suppress(Exception):
-                await self._refuse(1011)
+    async def _sent(self, html: str) -> bool:
+        """Send; a server may raise anything when the other side is gone, and tells us of it besides."""
+        try:
+            await self.send(text_data=html)
+        except Exception:
+            self._closed = True
+        return not self._closed
 
     async def _refuse(self, code: int) -> None:
         self._closed = True
-        await self.close(code)
+        with suppress(Exception):
+            await self.close(code)
         await self._stop()
 
     async def _stop(self) -> None:

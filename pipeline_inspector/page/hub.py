@@ -15,7 +15,10 @@ from pipeline_inspector.page.viewer import Viewer
 
 TICK = 0.1
 """Seconds: no viewer is sent more than one update in this time."""
-_REST = 1.0
+SILENCE = 2.0
+"""Seconds after which a viewer for whom there is nothing is told so."""
+REST = 1.0
+"""Seconds to wait after the store, or a channel layer, failed."""
 
 
 class Hub:
@@ -50,13 +53,14 @@ class Hub:
 
     async def _look(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), TICK)
+            async with asyncio.timeout(TICK):
+                await self._wake.wait()
         self._wake.clear()
         try:
             new = await asyncio.to_thread(self.tail.refresh)
         except Exception as error:
             faults.note("page: looking at the store", error)
-            await asyncio.sleep(_REST)
+            await asyncio.sleep(REST)
             return
         if new:
             for seat in self.seats:
@@ -74,13 +78,19 @@ class Hub:
                         await layer.receive(channel)
                         self.wake()
                 finally:
-                    await asyncio.wait_for(layer.group_discard(live.GROUP, channel), live.PATIENCE)
+                    async with asyncio.timeout(live.PATIENCE):
+                        await layer.group_discard(live.GROUP, channel)
             except Exception as error:
                 faults.note("live: listening", error)
-                await asyncio.sleep(_REST)
+                await asyncio.sleep(REST)
 
 
 _hubs: dict[tuple[asyncio.AbstractEventLoop, Tail], Hub] = {}
+
+
+def seated() -> int:
+    """How many viewers listen in this process."""
+    return sum(len(hub.seats) for hub in _hubs.values())
 
 
 async def updates(viewer: Viewer, changed: asyncio.Event | None = None) -> AsyncGenerator[str | None]:
@@ -94,7 +104,8 @@ async def updates(viewer: Viewer, changed: asyncio.Event | None = None) -> Async
     try:
         while True:
             try:
-                await asyncio.wait_for(changed.wait(), 2.0)
+                async with asyncio.timeout(SILENCE):
+                    await changed.wait()
             except TimeoutError:
                 yield None
                 continue

@@ -27,7 +27,8 @@ _STATUS = re.compile(r"[1-5]([0-9][0-9]|[xX][xX])|running|finished|aborted")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One name a query string may hold: what it means, its JSON schema, and how its text is read (None: not usable)."""
+    """One name a query string may hold: what it means, its JSON schema (empty text says nothing, everywhere), and how its
+    text is read (None: not usable)."""
 
     means: str
     schema: dict[str, Any]
@@ -58,8 +59,12 @@ def _words(means: str) -> Parameter:
     return Parameter(means, {"type": "string", "maxLength": TEXT_MAX}, _text)
 
 
+def _or_empty(kind: str, low: int, high: int) -> dict[str, Any]:
+    return {"type": [kind, "string"], "minimum": low, "maximum": high, "maxLength": 0}
+
+
 def _integer(means: str, low: int, high: int, **more: Any) -> Parameter:
-    return Parameter(means, {"type": "integer", "minimum": low, "maximum": high, **more}, _whole(low, high))
+    return Parameter(means, _or_empty("integer", low, high) | more, _whole(low, high))
 
 
 FILTERS: dict[str, Parameter] = {
@@ -67,12 +72,10 @@ FILTERS: dict[str, Parameter] = {
     "path": _words("A part of the path, regardless of case."),
     "status": Parameter(
         "A status (`404`), a class of them (`5xx`), or a state.",
-        {"type": "string", "pattern": "^([1-5]([0-9][0-9]|[xX][xX])|running|finished|aborted)$"},
+        {"type": "string", "pattern": "^([1-5]([0-9][0-9]|[xX][xX])|running|finished|aborted|)$"},
         lambda text: text if _STATUS.fullmatch(text) else None,
     ),
-    "min_ms": Parameter(
-        "At least this many milliseconds long.", {"type": "number", "minimum": 0, "maximum": 1e9}, _milliseconds
-    ),
+    "min_ms": Parameter("At least this many milliseconds long.", _or_empty("number", 0, 10**9), _milliseconds),
     "layer": _words("The id or the class name of a layer that the request went through."),
     "view": _words("A part of the view's name, regardless of case."),
     "exception": _words("A part of the exception's type, regardless of case."),
@@ -86,7 +89,7 @@ PARAMETERS: dict[str, Parameter] = {
 
 _PAGE_ONLY: dict[str, Parameter] = {
     "before": _integer("Only requests with a smaller `seq`.", 0, SEQ_MAX),
-    "paused": Parameter("Only count what is new.", {"type": "boolean"}, lambda text: text == "1"),
+    "paused": Parameter("Only count what is new.", {"type": "string"}, lambda text: text == "1"),
 }
 
 
@@ -139,7 +142,7 @@ def _check_names(given: QueryDict, known: dict[str, Parameter]) -> None:
 def _rule(parameter: Parameter) -> str:
     schema = parameter.schema
     if "minimum" in schema:
-        return f"a {schema['type']} from {schema['minimum']} to {schema['maximum']:.0f}"
+        return f"a number ({schema['type'][0]}) from {schema['minimum']} to {schema['maximum']}"
     return f"text like {schema['pattern']}" if "pattern" in schema else f"at most {TEXT_MAX} characters"
 
 

@@ -23,13 +23,16 @@ COUNT_MAX = 5000
 
 @dataclass
 class Viewer:
-    """An open page on ``tail`` that has shown everything up to ``after``. Its first update tells what is running."""
+    """An open page on ``tail`` that has shown everything up to ``after``.
+
+    ``running`` holds the running rows that it shows, None when that is not known: then the next update tells them all.
+    """
 
     tail: Tail
     wanted: Filter
     after: int = 0
     paused: bool = False
-    _running: dict[str, Drawn] | None = None
+    running: dict[str, Drawn] | None = None
     _waiting: int = -1
 
     def is_at_hand(self) -> bool:
@@ -41,7 +44,7 @@ class Viewer:
         rows that were sent before."""
         self.wanted, self.paused = wanted, paused
         self.after = self.after if after is None else after
-        self._running = None
+        self.running = None
         self._waiting = -1
 
     def update(self) -> str | None:
@@ -53,7 +56,7 @@ class Viewer:
             return self._count()
         rows, more = self._rows(ROWS_MAX)
         self.after = max(self.after, upto, rows[0].row.seq if rows else 0)
-        before, running = self._running, self._running_now()
+        before, running = self.running, self._running_now()
         if not (rows or more or running != before):
             return None
         fresh = [drawn for row_id, drawn in running.items() if before is None or before.get(row_id) != drawn]
@@ -95,5 +98,5 @@ class Viewer:
                 yield self.tail.drawn(row)
 
     def _running_now(self) -> dict[str, Drawn]:
-        self._running = {drawn.row.id: drawn for drawn in self.tail.running if drawn.fits(self.wanted)}
-        return self._running
+        self.running = {drawn.row.id: drawn for drawn in self.tail.running if drawn.fits(self.wanted)}
+        return self.running

@@ -104,12 +104,15 @@ def _index(request: HttpRequest) -> HttpResponseBase:
 def _requests_page(request: HttpRequest, wanted: Filter, stage: str = "", record: RequestRecord | None = None) -> str:
     source = reader()
     seq = source.store.last_seq()
+    running = source.store.running()
     rows = source.newest(fragments.ROWS, wanted)
+    over = {row.id for row in rows}
+    in_hand = [row for row in running if row.id not in over and source.wants(wanted, row)]
     return fragments.requests_page(
         base=base(request),
         csrf_token=csrf.token(request),
         summaries=rows,
-        in_hand=[row for row in source.store.running() if source.wants(wanted, row)],
+        in_hand=in_hand,
         stage=stage,
         chain=chain.drawn(request, source, record),
         selected=record.id if record else None,

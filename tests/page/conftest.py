@@ -8,7 +8,7 @@ import pytest
 from django.http import HttpResponseBase
 from django.test import RequestFactory
 
-from pipeline_inspector import assembly, faults
+from pipeline_inspector import faults
 from pipeline_inspector.page import views
 from pipeline_inspector.records import RequestRecord, Sealed
 from pipeline_inspector.store import configured
@@ -25,11 +25,11 @@ class Kept:
         self.store = store
         self.records: dict[str, RequestRecord] = {}
 
-    def add(self, kind: str = "passed", path: str = "", **options: Any) -> RequestRecord:
+    def add(self, kind: str = "passed", path: str = "", as_id: str = "", **options: Any) -> RequestRecord:
         """Keep one more sample request and return it."""
         number = len(self.records) + 1
         record = samples.record(kind, seq=number, path=path, **options)
-        record.id = f"{number:026d}"
+        record.id = as_id or f"{number:026d}"
         summary = samples.summary(record)
         self.records[record.id] = record
         record.seq = self.store.append([Sealed(summary, record.id.encode(), summary.plan_id)])

@@ -142,7 +142,9 @@ def test_the_refused_are_told_what_was_seen_and_the_line_that_lets_them_in(clien
     assert "INTERNAL_IPS = [&#x27;172.18.0.1&#x27;]" in page
     assert "Docker" in page
     client.host = "dev.example:8000"
-    assert "PIPELINE_INSPECTOR = {&quot;ALLOWED_HOSTS&quot;: [&#x27;dev.example&#x27;]}" in client.get().content.decode()
+    assert (
+        "PIPELINE_INSPECTOR = {&quot;ALLOWED_HOSTS&quot;: [&#x27;dev.example&#x27;]}" in client.get().content.decode()
+    )
     told = error_of(client.get("api/requests/"))
     assert told["code"] == "not_allowed"
     assert "dev.example" in told["message"]
