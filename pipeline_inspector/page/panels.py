@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from django.utils.safestring import mark_safe
 
 from pipeline_inspector.control.advice import Finding
-from pipeline_inspector.control.hops import hops
 from pipeline_inspector.page import fragments
 from pipeline_inspector.page.drawing import render
 from pipeline_inspector.page.sql import readable
@@ -62,8 +61,9 @@ def pipeline_page(
         "plan": plan,
         "entries": _entries(plan, frozenset(control_off), frozenset(mine), statistics) if plan else [],
         "statistics": statistics,
-        "findings": list(findings),
-        "hops": hops(plan.layers, plan.interface) if plan else 0,
+        "findings": _together(findings),
+        "hops": _hops(plan) if plan else 0,
+        "top_hop": _top_hop(plan) if plan else "",
         "hook_order": _hook_order(plan) if plan else [],
         "chain": fragments.chain(
             plan, frozenset(control_off), base, statistics=statistics, scope=scope, mine=frozenset(mine)
@@ -72,6 +72,28 @@ def pipeline_page(
         "problems": list(problems),
     }
     return render(_FOLDER + "pipeline.html", context)
+
+
+def _together(findings: Iterable[Finding]) -> list[tuple[Finding, list[str]]]:
+    """Findings with one reason as one, with the messages of all, where the first of them stands."""
+    found: dict[tuple[str, str, str], tuple[Finding, list[str]]] = {}
+    for finding in findings:
+        key = (finding.severity, finding.code, finding.reason)
+        found.setdefault(key, (finding, []))[1].append(finding.message)
+    return list(found.values())
+
+
+def _hops(plan: Plan) -> int:
+    """Thread switches of a request that passes, as Django adapted this chain."""
+    inside = sum(layer.hop_before + layer.inner_hops for layer in plan.layers)
+    return inside + plan.core_hop + bool(_top_hop(plan))
+
+
+def _top_hop(plan: Plan) -> str:
+    """What the hop between the handler and the outermost layer is, where that layer does not tell it itself."""
+    if not plan.top_hop or not plan.layers or plan.layers[0].hop_before:
+        return ""
+    return "event loop → thread" if plan.interface == "asgi" else "thread → event loop"
 
 
 def _entries(plan: Plan, off: frozenset[str], mine: frozenset[str], statistics: Statistics | None) -> list[_Entry]:
@@ -155,7 +177,11 @@ def _compared(a: RequestRecord, b: RequestRecord) -> dict[str, Any]:
             ("B", b, mark_safe(fragments.figure(b, scope="b-"))),  # noqa: S308
         ],
         "queries": _queries(found),
-        "longer_ns": b.duration_ns - a.duration_ns,
+        "longer_ns": abs(b.duration_ns - a.duration_ns),
+        "slower": "B" if b.duration_ns > a.duration_ns else "A",
+        "layers_differ": sum(pair.differs for pair in found.layers),
+        "headers_differ": sum(one.differs for one in (*found.request_headers, *found.response_headers)),
+        "queries_differ": sum(query.differs for query in found.queries),
     }
 
 

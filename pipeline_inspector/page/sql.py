@@ -1,4 +1,4 @@
-"""SQL for reading: a line break before each clause, never inside a quoted text or name."""
+"""SQL for reading: clauses on lines of their own, and a statement told in two words."""
 
 import re
 
@@ -14,3 +14,18 @@ def readable(sql: str) -> str:
     """``sql`` with its clauses on lines of their own."""
     parts = _TOKEN.split(sql.strip())
     return "".join(part if position % 2 else _CLAUSE.sub("\n", part) for position, part in enumerate(parts))
+
+
+_TABLE = re.compile(
+    r"""\b(?:FROM|INTO|UPDATE|TABLE)\s+(?:ONLY\s+)?[("`\[]*([\w.$]+(?:["`\]]\.["`\[][\w$]+)*)""", re.IGNORECASE
+)
+_VERB = re.compile(r"[a-z]+", re.IGNORECASE)
+
+
+def told(sql: str) -> str:
+    """What ``sql`` does in two words, such as ``SELECT article``; its beginning where no table is named."""
+    verb, table = _VERB.search(sql), _TABLE.search(sql)
+    if verb is None or table is None:
+        return sql.strip()[:60]
+    name = re.sub(r"[^\w.$]", "", table.group(1))
+    return f"{verb.group().upper()} {name}"

@@ -1,13 +1,14 @@
 """The tabs of one request beside the onion: which there are, and the body of each."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from pipeline_inspector.page.drawing import render
-from pipeline_inspector.page.sql import readable
+from pipeline_inspector.page.formats import short_name
+from pipeline_inspector.page.sql import readable, told
 from pipeline_inspector.readings.places import Place, Places
-from pipeline_inspector.readings.timeline import Row, Segment, timeline
+from pipeline_inspector.readings.timeline import Row, Segment, Tick, timeline
 from pipeline_inspector.records import Change, Frame, Query, RequestRecord, TemplateRender
 
 _FOLDER = "pipeline_inspector/tabs/"
@@ -82,6 +83,7 @@ class _Line(NamedTuple):
     href: str
     kind: str
     label: str
+    name: str
     depth: int
     extent: _Bar
     bars: list[_Bar]
@@ -89,14 +91,30 @@ class _Line(NamedTuple):
 
 def _timeline(record: RequestRecord) -> dict[str, Any]:
     shown = timeline(record)
+    statements = {query.span: told(query.sql) for query in record.queries}
     return {
         "shown": shown,
-        "lines": [_line(row, record) for row in shown.rows],
-        "ticks": [(_percent(tick.left), tick.at_ns) for tick in shown.ticks],
+        "lines": [_line(row, statements) for row in shown.rows],
+        "ticks": _scale(shown.ticks),
     }
 
 
-def _line(row: Row, record: RequestRecord) -> _Line:
+def _scale(ticks: Sequence[Tick]) -> list[tuple[str, str]]:
+    """Place and text of each tick, all with as many digits as the step between them needs."""
+    step = ticks[1].at_ns - ticks[0].at_ns if len(ticks) > 1 else 1_000_000
+    digits = next((count for count in range(6) if step % 10 ** (6 - count) == 0), 6)
+    return [(_percent(tick.left), f"{tick.at_ns / 1_000_000:.{digits}f}") for tick in ticks]
+
+
+def _label(row: Row, statements: Mapping[int, str]) -> str:
+    if row.kind == "query" and row.span is not None:
+        return statements.get(row.span, row.name)
+    if row.kind == "layer":
+        return " … ".join(short_name(name) for name in row.name.split(" … "))
+    return row.name.replace("Middleware.", ".") if row.kind == "hook" else row.name
+
+
+def _line(row: Row, statements: Mapping[int, str]) -> _Line:
     tab = _GOES_TO.get(row.kind, "onion")
     if tab == "queries" and row.span is not None:
         href = f"?tab=queries#query-{row.span}"
@@ -105,7 +123,8 @@ def _line(row: Row, record: RequestRecord) -> _Line:
     else:
         href = f"?tab={tab}"
     bars = [_bar(segment) for segment in row.segments]
-    return _Line(row, href, _CALLED.get(row.kind, row.kind), row.name, min(row.depth, 16), _bar(row.extent), bars)
+    kind, label = _CALLED.get(row.kind, row.kind), _label(row, statements)
+    return _Line(row, href, kind, label, row.name, min(row.depth, 16), _bar(row.extent), bars)
 
 
 def _bar(segment: Segment) -> _Bar:

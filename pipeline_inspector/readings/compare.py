@@ -1,6 +1,7 @@
 """Two requests side by side: what differs, layer by layer, in headers, in queries and in the facts of the request."""
 
-from collections import Counter, defaultdict
+import re
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
 
@@ -12,6 +13,10 @@ _Item = TypeVar("_Item", bound=Hashable)
 
 REMARKABLE_NS = 100_000
 """A layer whose time differs by more than this, and by half, is marked."""
+
+
+_LITERALS = re.compile(r"'(?:[^']|'')*'|(?<![\w\"$])\d+(?:\.\d+)?\b|%s|%\(\w+\)s")
+_LISTS = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -48,7 +53,7 @@ class LayerPair(msgspec.Struct):
 
 
 class QueryDifference(msgspec.Struct):
-    """One statement: how often it ran and how long together, in each request."""
+    """One statement, numbers and texts in it replaced by ``?``: how often and how long together it ran in each request."""
 
     sql: str
     count_a: int = 0
@@ -167,13 +172,22 @@ def _remarkable(a: int, b: int) -> bool:
     return abs(b - a) > max(REMARKABLE_NS, max(a, b) // 2)
 
 
+def shape(sql: str) -> str:
+    """``sql`` with every number and text in it, and every list of them, replaced by ``?``."""
+    return _LISTS.sub("(?)", _LITERALS.sub("?", sql))
+
+
 def _queries(a: RequestRecord, b: RequestRecord) -> list[QueryDifference]:
     found: dict[str, QueryDifference] = {}
-    for record, side in ((a, "a"), (b, "b")):
-        counts = Counter(query.sql for query in record.queries)
+    for record, is_a in ((a, True), (b, False)):
         times = {span.id: span.duration_ns for span in record.spans}
         for query in record.queries:
-            entry = found.setdefault(query.sql, QueryDifference(query.sql))
-            setattr(entry, f"count_{side}", counts[query.sql])
-            setattr(entry, f"ns_{side}", getattr(entry, f"ns_{side}") + times.get(query.span, 0))
+            sql = shape(query.sql)
+            entry = found.setdefault(sql, QueryDifference(sql))
+            if is_a:
+                entry.count_a += 1
+                entry.ns_a += times.get(query.span, 0)
+            else:
+                entry.count_b += 1
+                entry.ns_b += times.get(query.span, 0)
     return list(found.values())
