@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import django_htmx
 
@@ -86,9 +86,11 @@ class Face:
         if partial and record:
             return 200, "text/html", piece + self.chain(record, oob=True)
         wanted = [r for r in self.records.values() if query.get("path", "") in r.request.path and _fits(r, query)]
-        return 200, "text/html", self._page(wanted, record, piece, filtered=bool(query))
+        return 200, "text/html", self._page(wanted, record, piece, query)
 
-    def _page(self, wanted: list[RequestRecord], record: RequestRecord | None, piece: str, *, filtered: bool) -> str:
+    def _page(
+        self, wanted: list[RequestRecord], record: RequestRecord | None, piece: str, query: dict[str, str]
+    ) -> str:
         return fragments.requests_page(
             base=BASE,
             csrf_token="token-of-the-page",
@@ -96,7 +98,8 @@ class Face:
             stage=piece,
             chain=self.chain(record),
             selected=record.id if record else None,
-            filtered=filtered,
+            filtered=bool(query),
+            query=urlencode(query),
             server="WSGI · runserver · pid 4121",
         )
 
