@@ -17,7 +17,7 @@ _TEMPLATES = Path(pipeline_inspector.__file__).parent / "templates"
 @cache
 def _engine() -> Engine:
     return Engine(
-        dirs=[_TEMPLATES],
+        dirs=[str(_TEMPLATES)],
         builtins=["pipeline_inspector.page.formats"],
         loaders=[("django.template.loaders.cached.Loader", ["django.template.loaders.filesystem.Loader"])],
     )
