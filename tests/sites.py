@@ -79,9 +79,9 @@ class Server:
         """GET ``path`` of the site."""
         return self.client.get(path, **options)
 
-    def api(self, path: str, **query: Any) -> Any:
-        """The JSON answer of the inspector's API at ``path``, such as ``requests/``; fails when it is not a success."""
-        answer = self.client.get(f"{self.prefix}api/{path}", params=query)
+    def api(self, call: str, /, **query: Any) -> Any:
+        """The JSON answer of the inspector's API at ``call``, such as ``requests/``; fails when it is not a success."""
+        answer = self.client.get(f"{self.prefix}api/{call}", params=query)
         assert answer.is_success, f"{answer.request.url} said {answer.status_code}:\n{answer.text}\n{self.log()}"
         return answer.json()
 
