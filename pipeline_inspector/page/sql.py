@@ -4,8 +4,8 @@ import re
 
 _TOKEN = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\])""")
 _CLAUSE = re.compile(
-    r"\s+(?=(?:FROM|WHERE|GROUP BY|HAVING|ORDER BY|LIMIT|OFFSET|VALUES|SET|RETURNING|UNION(?: ALL)?|"
-    r"(?:LEFT OUTER |LEFT |RIGHT OUTER |RIGHT |INNER |CROSS |FULL )?JOIN|ON CONFLICT)\b)",
+    r"\s+((?:FROM|WHERE|GROUP BY|HAVING|ORDER BY|LIMIT|OFFSET|VALUES|SET|RETURNING|UNION(?: ALL)?|ON CONFLICT|"
+    r"(?:LEFT OUTER |LEFT |RIGHT OUTER |RIGHT |INNER |CROSS |FULL )?JOIN)\b)",
     re.IGNORECASE,
 )
 
@@ -13,7 +13,7 @@ _CLAUSE = re.compile(
 def readable(sql: str) -> str:
     """``sql`` with its clauses on lines of their own."""
     parts = _TOKEN.split(sql.strip())
-    return "".join(part if position % 2 else _CLAUSE.sub("\n", part) for position, part in enumerate(parts))
+    return "".join(part if position % 2 else _CLAUSE.sub(r"\n\1", part) for position, part in enumerate(parts))
 
 
 _TABLE = re.compile(

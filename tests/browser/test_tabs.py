@@ -1,0 +1,314 @@
+"""The tabs and the pages Pipeline, Compare and Start-up in a real browser: keys, zoom, axe, small screens, strict policy."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from pipeline_inspector.control.advice import advise
+from pipeline_inspector.page.panels import compare_page, pipeline_page, startup_page
+from pipeline_inspector.readings.statistics import statistics
+from tests import samples
+from tests.browser.face import BASE, Face
+
+SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
+SLUGS = ("timeline", "changes", "queries", "templates", "resolver", "headers", "server", "cache", "logs", "exception")
+
+Show = Callable[..., Page]
+
+
+class Pages(Face):
+    """The face with its other pages: thirteen layers under ASGI."""
+
+    empty = False
+
+    def get(self, path: str, query: dict[str, str], *, partial: bool) -> tuple[int, str, str]:
+        kept = [] if self.empty else list(self.records.values())
+        if path == "pipeline/":
+            return 200, "text/html", self._pipeline()
+        if path == "compare/":
+            a, b = self.records.get(query.get("a", "")), self.records.get(query.get("b", ""))
+            return 200, "text/html", compare_page(a, b, BASE, [samples.summary(record) for record in kept])
+        if path == "startup/":
+            processes = [] if self.empty else [samples.process(4121, "asgi"), samples.process(4119)]
+            return 200, "text/html", startup_page(processes, BASE)
+        return super().get(path, query, partial=partial)
+
+    def _pipeline(self) -> str:
+        if self.empty:
+            return pipeline_page(None, frozenset(), None, [], BASE)
+        plan, off = samples.plan(13, "asgi"), frozenset(self.off)
+        numbers = statistics(list(self.records.values()) * 10)
+        findings = advise(plan, off, numbers)
+        return pipeline_page(plan, off, numbers, findings, BASE, csrf_token="token-of-the-page")
+
+
+def _pages() -> Pages:
+    records = [samples.record(kind, 13, seq=seq) for seq, kind in enumerate(samples.KINDS, 1)]
+    return Pages(records, 13)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Pages]:
+    """One request of every kind; nothing in it is switched."""
+    pages = _pages()
+    pages.start()
+    yield pages
+    pages.stop()
+
+
+@pytest.fixture
+def switchable() -> Iterator[Pages]:
+    """A site of its own for a test that switches."""
+    pages = _pages()
+    pages.start()
+    yield pages
+    pages.stop()
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Pages]:
+    """A site where nothing has happened yet."""
+    pages = Pages([samples.record("not_found", 8)], 8)
+    pages.empty = True
+    pages.start()
+    yield pages
+    pages.stop()
+
+
+@pytest.fixture
+def show(browser: Browser) -> Iterator[Show]:
+    """``show(address, …)``: that page in a fresh profile. At the end: no script failed and no policy was breached."""
+    contexts, complaints = [], []
+
+    def open_page(address: str, width: int = 1440, theme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=theme,  # type: ignore[arg-type]
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _address(site: Face, kind: str, tab: str) -> str:
+    found = next(name for name in site.records if name.startswith(kind.replace("_", "-") + "-0"))
+    return f"{site.url}requests/{found}/?tab={tab}"
+
+
+def _check(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"tabs-{name}.png", full_page=True)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    wide, screen = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= screen, f"the page is {wide} wide on a screen of {screen}"
+
+
+PLACES = (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390))
+
+
+@pytest.mark.parametrize(("theme", "width"), PLACES)
+def test_every_tab_is_shown_without_a_violation(site: Pages, show: Show, theme: str, width: int) -> None:
+    page = show(_address(site, "raised_rescued", "onion"), width, theme)
+    for slug in SLUGS:
+        page.goto(_address(site, "raised_rescued", slug))
+        expect(
+            page.get_by_role("navigation", name="Request").get_by_role("link", name=re.compile(slug, re.I))
+        ).to_have_attribute("aria-current", "page")
+        _check(page, f"{slug}-{theme}-{width}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tab"),
+    [("n_plus_one", "queries"), ("not_found", "resolver"), ("answered", "resolver"), ("not_found", "templates")],
+)
+def test_the_telling_states_of_tabs_are_shown_without_a_violation(site: Pages, show: Show, kind: str, tab: str) -> None:
+    _check(show(_address(site, kind, tab)), f"{kind}-{tab}")
+
+
+@pytest.mark.parametrize(("theme", "width"), PLACES)
+def test_every_other_page_is_shown_without_a_violation(site: Pages, show: Show, theme: str, width: int) -> None:
+    page = show(f"{site.url}pipeline/", width, theme)
+    _check(page, f"pipeline-{theme}-{width}")
+    names = list(site.records)
+    page.goto(f"{site.url}compare/?a={names[0]}&b={names[1]}")
+    _check(page, f"compare-{theme}-{width}")
+    page.goto(f"{site.url}startup/")
+    _check(page, f"startup-{theme}-{width}")
+
+
+@pytest.mark.parametrize("address", ["pipeline/", "compare/", "startup/"])
+def test_pages_with_nothing_to_show_explain_themselves(bare: Pages, show: Show, address: str) -> None:
+    page = show(bare.url + address)
+    expect(page.get_by_text(re.compile("Open your site once")).first).to_be_visible()
+    _check(page, f"empty-{address.strip('/')}")
+
+
+# -- the timeline under the hand ----------------------------------------------------------------------------------------
+
+
+def _rows(page: Page) -> Locator:
+    return page.get_by_role("list", name="Timeline").get_by_role("link")
+
+
+def _bar(page: Page) -> tuple[float, float]:
+    """Place and width of the view's bar in percent."""
+    bar = page.locator(".kind-view .bar")
+    return tuple(float((bar.get_attribute(name) or "").rstrip("%")) for name in ("x", "width"))  # type: ignore[return-value]
+
+
+def test_hovering_a_row_tells_its_times(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    _rows(page).filter(has_text="Session").first.hover()
+    expect(page.locator(".tell")).to_contain_text("SessionMiddleware layer")
+    expect(page.locator(".tell")).to_contain_text("1.41 ms itself")
+
+
+def test_arrows_walk_the_rows_and_tell_each(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    _rows(page).first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(_rows(page).nth(1)).to_be_focused()
+    expect(page.locator(".tell")).to_contain_text("SecurityMiddleware")
+    page.keyboard.press("ArrowUp")
+    expect(_rows(page).first).to_be_focused()
+
+
+def test_dragging_over_the_bars_zooms_in_and_does_not_follow_the_link(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    before = _bar(page)
+    address = page.url
+    box = page.locator(".kind-view .track").bounding_box()
+    assert box
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.25, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.4, y)
+    page.mouse.move(box["x"] + box["width"] * 0.5, y)
+    expect(page.locator(".zoom-band")).to_be_visible()
+    page.mouse.up()
+    assert _bar(page)[1] == pytest.approx(before[1] * 4, rel=0.3)
+    assert page.url == address
+    expect(page.get_by_role("button", name="Whole")).to_be_enabled()
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "tabs-timeline-zoomed.png")
+    page.get_by_role("button", name="Whole").click()
+    assert _bar(page) == pytest.approx(before, abs=0.01)
+
+
+def test_keys_zoom_around_the_row_and_move_along(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    before = _bar(page)
+    _rows(page).filter(has_text="ArticleList.get").focus()
+    page.keyboard.press("+")
+    zoomed = _bar(page)
+    assert zoomed[1] == pytest.approx(before[1] * 2, rel=0.01)
+    assert zoomed[0] + zoomed[1] / 2 == pytest.approx(50, abs=3)
+    page.keyboard.press("Shift+ArrowRight")
+    assert _bar(page)[0] == pytest.approx(zoomed[0] - 25, abs=0.1)
+    page.keyboard.press("0")
+    assert _bar(page) == pytest.approx(before, abs=0.01)
+
+
+def test_ticks_follow_the_zoom(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    marks = page.locator(".tick text")
+    coarse = marks.all_text_contents()
+    for _ in range(4):
+        page.get_by_role("button", name="Zoom in").click()
+    fine = marks.all_text_contents()
+    assert fine != coarse
+    assert float(fine[1]) - float(fine[0]) < float(coarse[1]) - float(coarse[0])
+
+
+def test_a_row_leads_to_its_ring_and_the_ring_is_chosen(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    _rows(page).filter(has_text="Session").first.click()
+    expect(page.get_by_role("button", name="SessionMiddleware", exact=True)).to_be_focused()
+    expect(page.get_by_role("heading", name="SessionMiddleware")).to_be_visible()
+
+
+def test_a_query_row_leads_to_its_statement(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    _rows(page).filter(has_text="INSERT audit").click()
+    statement = page.locator(".group:target")
+    expect(statement).to_contain_text('INSERT INTO "audit"')
+    expect(statement).to_be_in_viewport()
+
+
+def test_the_timeline_works_after_the_tab_was_changed_without_a_new_page(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "onion"))
+    page.get_by_role("navigation", name="Request").get_by_role("link", name="Timeline").click()
+    before = _bar(page)
+    page.get_by_role("button", name="Zoom in").click()
+    assert _bar(page)[1] == pytest.approx(before[1] * 2, rel=0.01)
+
+
+# -- the others ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_header_in_the_changes_shows_its_ring(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "changes"))
+    page.get_by_role("link", name="X-Frame-Options").click()
+    expect(page.get_by_role("button", name="XFrameOptionsMiddleware", exact=True)).to_be_focused()
+
+
+def test_copy_sql_puts_the_statement_on_the_clipboard(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "queries"))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy SQL").first.click()
+    expect(page.get_by_role("status", name="Message")).to_contain_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()").startswith('SELECT "tenant"."id"')
+
+
+def test_only_what_differs_hides_the_rest(site: Pages, show: Show) -> None:
+    names = {name.rpartition("-")[0]: name for name in site.records}
+    page = show(f"{site.url}compare/?a={names['passed']}&b={names['answered']}")
+    alike = page.get_by_role("row").filter(has_text="SessionMiddleware")
+    expect(alike).to_be_visible()
+    page.get_by_label("only what differs").check()
+    expect(alike).to_be_hidden()
+    expect(page.get_by_role("row").filter(has_text="TenantMiddleware").first).to_be_visible()
+    page.screenshot(path=SCREENSHOTS / "tabs-compare-differences.png", full_page=True)
+
+
+def test_two_requests_are_chosen_and_swapped(site: Pages, show: Show) -> None:
+    names = list(site.records)
+    page = show(f"{site.url}compare/")
+    page.get_by_label("Request A").select_option(names[0])
+    page.get_by_label("Request B").select_option(names[1])
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("figure")).to_have_count(2)
+    page.get_by_role("link", name="Swap").click()
+    expect(page).to_have_url(re.compile(f"a={names[1]}&b={names[0]}$"))
+
+
+def test_a_switch_on_the_pipeline_page_brings_its_advice(switchable: Pages, show: Show) -> None:
+    page = show(f"{switchable.url}pipeline/")
+    warning = page.get_by_text("AuthenticationMiddleware leans on SessionMiddleware, which is switched off.")
+    expect(warning).to_have_count(0)
+    page.get_by_role("switch", name="SessionMiddleware").click()
+    expect(page.get_by_role("switch", name="SessionMiddleware")).not_to_be_checked()
+    expect(warning).to_be_visible()
+
+
+def test_an_older_process_opens_by_key(site: Pages, show: Show) -> None:
+    page = show(f"{site.url}startup/")
+    older = page.locator("details.process").nth(1)
+    expect(older.get_by_text("What runs")).to_be_hidden()
+    older.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(older.get_by_text("What runs")).to_be_visible()
