@@ -90,6 +90,13 @@ def switched(reader: Reader, plan: Plan, browser: str | None) -> list[SwitchedLa
     ]
 
 
+def switches(reader: Reader, browser: str | None) -> tuple[frozenset[str], frozenset[str]]:
+    """The ids of the layers that are off for that browser, and those of them that are off for it alone."""
+    state = reader.store.control()
+    off = toggles.off_for(state, browser)
+    return off, off - frozenset(state.off)
+
+
 def drawn(
     request: HttpRequest,
     reader: Reader,
@@ -100,8 +107,7 @@ def drawn(
     oob: bool = False,
 ) -> str:
     """The chain with its switches as a piece of the page, for ``browser`` or the one that sent ``request``."""
-    state = reader.store.control()
-    off = toggles.off_for(state, browser or browser_of(request))
+    off, mine = switches(reader, browser or browser_of(request))
     return fragments.chain(
         reader.newest_plan(),
         off,
@@ -109,7 +115,7 @@ def drawn(
         record,
         None if record else figures.of(reader, SMALL_SAMPLE),
         scope,
-        mine=off - frozenset(state.off),
+        mine=mine,
         oob=oob,
     )
 

@@ -1,8 +1,9 @@
 """The WebSocket of an open page: who may listen, what the page says, and its updates as they come.
 
 The page speaks in small JSON frames, each of which tells all that has changed on its side: ``after`` (the ``seq`` its
-list stands at), ``filter`` (as in a query string), ``paused``, and ``shown`` (the ``seq`` of the last update it has drawn).
-A page that sends ``shown`` is not sent more than a few updates ahead of it.
+list stands at), ``filter`` (as in a query string), ``paused``, ``round`` (a number that updates made after this frame bear),
+and ``shown`` (the ``seq`` of the last update it has drawn). A page that sends ``shown`` is not sent more than a few updates
+ahead of it, and every few seconds at least one, so that it notices when the connection is dead.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ class Said(msgspec.Struct):
     after: int | None = None
     filter: dict[str, str] | None = None
     paused: bool | None = None
+    round: int | None = None
     shown: int | None = None
 
 
@@ -116,6 +118,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         wanted = viewer.wanted if said.filter is None else _filter(said.filter)
         paused = viewer.paused if said.paused is None else said.paused
         viewer.change(wanted, said.after, paused=paused)
+        viewer.round = viewer.round if said.round is None else said.round
         self._changed.set()
 
     async def _send_updates(self, viewer: Viewer) -> None:
@@ -123,10 +126,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             try:
                 async with aclosing(hub.updates(viewer, self._changed)) as updates:
                     async for html in updates:
-                        if html is not None:
-                            if not await self._sent(html):
-                                return
-                            await self._until_seen()
+                        if html is None and not self._counts:
+                            continue
+                        if not await self._sent(viewer.nothing() if html is None else html):
+                            return
+                        await self._until_seen()
             except Exception as error:
                 faults.note("page: socket", error)
                 await self._refuse(FAILED)

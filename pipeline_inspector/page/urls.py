@@ -7,6 +7,9 @@ from pipeline_inspector.page import actions, api, assets, events, views
 urlpatterns = [
     path("", views.index),
     path("requests/<str:record_id>/", views.one_request),
+    path("pipeline/", views.pipeline),
+    path("compare/", views.compare),
+    path("startup/", views.startup),
     path("rows/", views.rows),
     path("events/", events.stream),
     path("assets/<path:name>", assets.asset),

@@ -5,6 +5,7 @@ An update is one list: ``<ol id="news" …><li id="r-…">…</li></ol>``, newes
 ``data-upto``     the ``seq`` shown up to, to be sent back as ``after`` on the next connection
 ``data-more``     how many wanted rows lie between those before and those in this list, left out
 ``data-running``  ids of all rows that are running now: those the page shows besides are over
+``data-round``    the number of the page's last change of mind (its filter, its pause) that the update knows of
 ``data-waiting``  while paused: how many wanted rows are new (then the list is empty)
 """
 
@@ -32,12 +33,17 @@ class Viewer:
     wanted: Filter
     after: int = 0
     paused: bool = False
+    round: int = 0
     running: dict[str, Drawn] | None = None
     _waiting: int = -1
 
     def is_at_hand(self) -> bool:
         """Can ``update()`` do without reading the store?"""
         return self.tail.after(self.after) is not None
+
+    def nothing(self) -> str:
+        """The update that tells nothing but that the connection stands."""
+        return f'<ol id="news" hx-swap-oob="none" data-upto="{self.after}" data-round="{self.round}"></ol>'
 
     def change(self, wanted: Filter, after: int | None, *, paused: bool) -> None:
         """The page shows something else now: its list stands at ``after`` (None: where it stood) and holds no running
@@ -63,7 +69,7 @@ class Viewer:
         items = "".join(drawn.html for drawn in (*reversed(fresh), *rows))
         return (
             f'<ol id="news" hx-swap-oob="afterbegin:#requests" data-upto="{self.after}" data-more="{more}" '
-            f'data-running="{escape(" ".join(running))}">{items}</ol>'
+            f'data-round="{self.round}" data-running="{escape(" ".join(running))}">{items}</ol>'
         )
 
     def _count(self) -> str | None:
@@ -71,7 +77,10 @@ class Viewer:
         if more == self._waiting:
             return None
         self._waiting = more
-        return f'<ol id="news" hx-swap-oob="none" data-upto="{self.after}" data-waiting="{more}"></ol>'
+        return (
+            f'<ol id="news" hx-swap-oob="none" data-upto="{self.after}" data-round="{self.round}" '
+            f'data-waiting="{more}"></ol>'
+        )
 
     def _rows(self, at_most: int) -> tuple[list[Drawn], int]:
         """Wanted rows after the last one shown, newest first, and how many more there are."""

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import Resolver404, get_resolver
 
 from pipeline_inspector import conf, faults
-from pipeline_inspector.page import access, chain, csrf, denied, events, fragments, query, responses
+from pipeline_inspector.page import access, chain, csrf, denied, events, fragments, panels, query, responses
 from pipeline_inspector.page.responses import Refused, by_method
 from pipeline_inspector.page.source import base, newest, reader
 from pipeline_inspector.page.viewer import Viewer
@@ -98,7 +98,9 @@ def _failure(request: HttpRequest, refused: Refused) -> HttpResponseBase:
 
 
 def _index(request: HttpRequest) -> HttpResponseBase:
-    return HttpResponse(_requests_page(request, query.read(query.parameters(request)).wanted))
+    seq = reader().store.last_seq()
+    page = _requests_page(request, query.read(query.parameters(request)).wanted)
+    return HttpResponse(page, headers={"X-Inspector-Seq": str(seq)})
 
 
 def _requests_page(request: HttpRequest, wanted: Filter, stage: str = "", record: RequestRecord | None = None) -> str:
@@ -182,6 +184,41 @@ def _rows(request: HttpRequest) -> HttpResponseBase:
     return HttpResponse(viewer.update() or "")
 
 
+# -- the other pages --------------------------------------------------------------------------------------------------
+
+
+def _pipeline(request: HttpRequest) -> HttpResponseBase:
+    source = reader()
+    browser = chain.browser_of(request)
+    plan, (off, mine) = source.newest_plan(), chain.switches(source, browser)
+    page = panels.pipeline_page(
+        plan,
+        off,
+        chain.figures.of(source),
+        chain.findings(source, plan, browser) if plan else [],
+        base(request),
+        csrf_token=csrf.token(request),
+        mine=mine,
+        problems=_problems(source),
+    )
+    return HttpResponse(page)
+
+
+def _compare(request: HttpRequest) -> HttpResponseBase:
+    source, asked = reader(), query.parameters(request)
+    a, b = (source.record(asked.get(name, "")[:100]) if asked.get(name) else None for name in ("a", "b"))
+    candidates = [row for row in source.newest(fragments.ROWS, Filter()) if row.state != "running"]
+    return HttpResponse(panels.compare_page(a, b, base(request), candidates, csrf_token=csrf.token(request)))
+
+
+def _startup(request: HttpRequest) -> HttpResponseBase:
+    page = panels.startup_page(reader().store.processes(), base(request), csrf_token=csrf.token(request))
+    return HttpResponse(page)
+
+
 index = by_method(GET=_index)
 one_request = by_method(GET=_request)
 rows = by_method(GET=_rows)
+pipeline = by_method(GET=_pipeline)
+compare = by_method(GET=_compare)
+startup = by_method(GET=_startup)

@@ -1,0 +1,319 @@
+// Keeps the list up to date: by socket, event stream or asking now and then, whichever the server can do. New rows come in
+// on top; the selection, the focus and the place where one reads never move by themselves.
+"use strict";
+
+(() => {
+  const { base, live: offered } = document.body.dataset;
+  const names = { ws: "WebSocket", sse: "event stream", poll: "polling" };
+  const ROWS = 200;
+  const TRIES = 3; // so many failures before the first success: this way is closed, ask now and then instead
+  const SILENCE = 8000; // a connection that says nothing for so long is dead
+
+  let transport = offered;
+  let upto = Number(document.body.dataset.seq) || 0;
+  let query = document.body.dataset.query ?? "";
+  let paused = false;
+  let round = 0; // rises with each change of filter or pause; updates of an earlier round are passed over
+  let held = false; // the list is being fetched anew
+  let connected = false;
+  let heard = Date.now();
+  let everOpen = false; // has the offered way ever worked?
+  let arrived = []; // [moment, rows] of the last seconds
+
+  const $ = (id) => document.getElementById(id);
+  const list = () => $("requests");
+
+  // -- what is said -------------------------------------------------------------------------------------------------
+
+  const tell = () => {
+    const state = !connected ? "reconnecting" : paused ? "paused" : "live";
+    const spot = $("connection");
+    if (spot.dataset.state !== state || spot.textContent !== state) {
+      spot.dataset.state = state;
+      spot.textContent = state;
+    }
+    spot.dataset.transport = names[transport];
+    spot.title = `${state} (${names[transport]})`;
+    transportName.textContent = names[transport];
+  };
+
+  const transportName = document.createElement("span");
+  transportName.id = "transport";
+  $("rate").before(transportName, " ");
+
+  const setConnected = (now) => {
+    connected = now;
+    heard = Date.now();
+    tell();
+  };
+
+  const setWaiting = (count) => {
+    const button = $("pause");
+    button.textContent = !paused ? "Pause" : count > 0 ? `Resume · ${count} new` : "Resume";
+    button.setAttribute("aria-pressed", String(paused));
+  };
+
+  let leftOut = 0;
+  const setLeftOut = (count) => {
+    leftOut = count;
+    let note = $("left-out");
+    if (!note) {
+      note = document.createElement("p");
+      note.id = "left-out";
+      note.className = "quiet left-out";
+      list().after(note);
+    }
+    note.hidden = count === 0;
+    note.textContent = count ? `${count.toLocaleString("en")} more came too fast to be listed. Filter to see them.` : "";
+  };
+
+  setInterval(() => {
+    const since = Date.now() - 5000;
+    arrived = arrived.filter(([moment]) => moment > since);
+    const rate = arrived.reduce((sum, [, rows]) => sum + rows, 0) / 5;
+    $("rate").textContent = rate ? `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} req/s` : "";
+  }, 1000);
+
+  // -- rows -----------------------------------------------------------------------------------------------------------
+
+  /** Do `work` on the list; what one reads stays where it is on the screen, and the focus where it was. */
+  const undisturbed = (work) => {
+    const scroller = $("list");
+    scroller.style.overflowAnchor = "none";
+    const top = scroller.getBoundingClientRect().top;
+    const anchor = scroller.scrollTop > 0 && [...list().children].find((row) => row.getBoundingClientRect().bottom > top);
+    const before = anchor && anchor.getBoundingClientRect().top;
+    const focused = list().contains(document.activeElement) ? document.activeElement.closest("li")?.id : null;
+    work();
+    if (focused && !list().contains(document.activeElement)) $(focused)?.querySelector("a")?.focus({ preventScroll: true });
+    if (anchor && anchor.isConnected) scroller.scrollTop += anchor.getBoundingClientRect().top - before;
+  };
+
+  const put = (row) => {
+    const known = $(row.id);
+    if (known && known.dataset.state !== "running" && row.dataset.state === "running") return;
+    if (known && known.dataset.state === "running" && row.dataset.state === "running") known.replaceWith(row);
+    else {
+      known?.remove();
+      const over = row.dataset.state === "running" ? list().firstChild : list().querySelector("li:not([data-state=running])");
+      list().insertBefore(row, over);
+    }
+    window.htmx.process(row);
+  };
+
+  const cut = () => {
+    const focused = document.activeElement;
+    for (let row = list().lastElementChild; row && list().childElementCount > ROWS; ) {
+      const before = row.previousElementSibling;
+      if (!row.contains(focused)) row.remove();
+      row = before;
+    }
+  };
+
+  const receive = (html) => {
+    heard = Date.now();
+    const news = new DOMParser().parseFromString(html, "text/html").getElementById("news");
+    if (!news || held || (transport === "ws" && Number(news.dataset.round) !== round)) return;
+    if (news.dataset.waiting !== undefined) setWaiting(Number(news.dataset.waiting));
+    upto = Number(news.dataset.upto);
+    if (news.dataset.running === undefined) return;
+    const rows = [...news.children].reverse();
+    const running = new Set(news.dataset.running.split(" ").map((id) => `r-${id}`));
+    const finished = rows.filter((row) => row.dataset.state !== "running").length;
+    undisturbed(() => {
+      rows.forEach(put);
+      for (const row of list().querySelectorAll("li[data-state=running]")) if (!running.has(row.id)) row.remove();
+      cut();
+    });
+    const more = Number(news.dataset.more) || 0;
+    if (more) setLeftOut(leftOut + more);
+    arrived.push([Date.now(), finished + more]);
+    follow();
+  };
+
+  // -- the chosen request, while it runs ------------------------------------------------------------------------------
+
+  let followed = 0;
+  const follow = () => {
+    const stage = document.querySelector("#stage .stage[data-state=running]");
+    if (!stage || Date.now() - followed < 300) return;
+    followed = Date.now();
+    const address = `${base}requests/${encodeURIComponent(stage.dataset.record)}/`;
+    window.htmx.ajax("GET", address, { target: "#stage", swap: "innerHTML" });
+  };
+
+  // -- ways -----------------------------------------------------------------------------------------------------------
+
+  const delay = (tries) => Math.min(200 * 2 ** tries, 5000) * (0.75 + Math.random() / 2);
+  const asked = () => {
+    const parameters = new URLSearchParams(query);
+    parameters.set("after", String(upto));
+    if (paused) parameters.set("paused", "1");
+    return parameters.toString();
+  };
+
+  const link = (attributes) => {
+    $("live-link")?.remove();
+    const element = document.createElement("div");
+    element.id = "live-link";
+    element.hidden = true;
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    document.body.append(element);
+    return element;
+  };
+
+  const socket = () => {
+    let wrapper = null;
+    let plain = null;
+    let ended = false;
+    let tries = 0;
+    const byItself = [1006, 1011, 1012, 1013]; // the extension tries again after these
+    const element = link({ "hx-ext": "ws", "ws-connect": `${base}live/` });
+    const say = (words) => wrapper?.sendImmediately(JSON.stringify(words));
+    const again = () => say({ after: upto, filter: Object.fromEntries(new URLSearchParams(query)), paused, round, shown: upto });
+    window.htmx.config.wsReconnectDelay = (count) => delay(count);
+    window.htmx.createWebSocket = (address) => (plain = new WebSocket(address));
+    element.addEventListener("htmx:wsOpen", (event) => {
+      wrapper = event.detail.socketWrapper;
+      everOpen = true;
+      tries = 0;
+      again();
+      setConnected(true);
+    });
+    element.addEventListener("htmx:wsClose", (event) => {
+      if (ended) return;
+      setConnected(false);
+      tries += 1;
+      if (!everOpen && tries >= TRIES) use("poll");
+      else if (!byItself.includes(event.detail.event.code) && wrapper) setTimeout(() => wrapper.reconnect(), delay(tries));
+    });
+    element.addEventListener("htmx:wsBeforeMessage", (event) => {
+      event.preventDefault();
+      receive(event.detail.message);
+      if (connected) say({ shown: upto });
+    });
+    window.htmx.process(element);
+    const watch = setInterval(() => {
+      if (connected && Date.now() - heard > SILENCE) use("ws");
+    }, 1000);
+    const end = () => {
+      ended = true;
+      clearInterval(watch);
+      plain?.close();
+    };
+    return { again, end };
+  };
+
+  const stream = () => {
+    let source = null;
+    let tries = 0;
+    let late = 0;
+    const create = (address) => {
+      source = new EventSource(address);
+      source.addEventListener("poll", () => use("poll"));
+      return source;
+    };
+    const open = () => {
+      source?.close();
+      window.htmx.createEventSource = create;
+      const element = link({ "hx-ext": "sse", "sse-connect": `${base}events/?${asked()}`, "sse-swap": "message" });
+      element.addEventListener("htmx:sseOpen", () => {
+        everOpen = true;
+        tries = 0;
+        clearTimeout(late);
+        setConnected(true);
+      });
+      element.addEventListener("htmx:sseError", () => {
+        tries += 1;
+        element.setAttribute("sse-connect", `${base}events/?${asked()}`);
+        clearTimeout(late);
+        late = setTimeout(() => setConnected(false), everOpen ? 1000 : 0);
+        if (!everOpen && tries >= TRIES) use("poll");
+      });
+      element.addEventListener("htmx:sseBeforeMessage", (event) => {
+        event.preventDefault();
+        receive(event.detail.data);
+      });
+      window.htmx.process(element);
+    };
+    open();
+    const end = () => {
+      source?.close();
+      clearTimeout(late);
+    };
+    return { again: open, end };
+  };
+
+  const poll = () => {
+    let ended = false;
+    let tries = 0;
+    let next = 0;
+    const ask = async () => {
+      const mine = round;
+      try {
+        const response = await fetch(`${base}rows/?${asked()}`, { signal: AbortSignal.timeout(15000) });
+        if (!response.ok) throw new Error(response.statusText);
+        const html = await response.text();
+        if (ended) return;
+        if (mine === round) receive(html);
+        if (tries && offered !== "poll") return use(offered);
+        setConnected(true);
+      } catch {
+        if (ended) return;
+        tries += 1;
+        setConnected(false);
+      }
+      next = setTimeout(ask, tries ? delay(tries) : document.hidden ? 5000 : 1000);
+    };
+    ask();
+    return { again: () => {}, end: () => { ended = true; clearTimeout(next); } };
+  };
+
+  let way = null;
+  const use = (name) => {
+    way?.end();
+    $("live-link")?.remove();
+    transport = name;
+    connected = false;
+    tell();
+    way = { ws: socket, sse: stream, poll }[name]();
+  };
+
+  const changed = () => {
+    round += 1;
+    way.again();
+  };
+
+  // -- the hand -------------------------------------------------------------------------------------------------------
+
+  $("pause").addEventListener("click", () => {
+    paused = !paused;
+    setWaiting(0);
+    tell();
+    changed();
+  });
+
+  document.addEventListener("inspector:filter", (event) => {
+    query = event.detail.query;
+    held = true;
+  });
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const seq = event.detail.xhr?.getResponseHeader("X-Inspector-Seq");
+    if (!seq || !held) return;
+    held = false;
+    upto = Number(seq);
+    setLeftOut(0);
+    changed();
+  });
+
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt?.id !== "clear" || !event.detail.successful) return;
+    list().replaceChildren();
+    setLeftOut(0);
+    setWaiting(0);
+    changed();
+  });
+
+  use(offered);
+})();

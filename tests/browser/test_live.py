@@ -1,0 +1,280 @@
+"""The live list in a real browser, behind real servers: by socket, by event stream and by asking now and then."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sites import SERVERS, Server, Site, free_port
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+URLS = """
+import time
+from pathlib import Path
+
+from django.http import HttpResponse
+from django.urls import path, re_path
+
+GATE = Path(__file__).parent / "gate"
+
+def slow(request):
+    while not GATE.exists():
+        time.sleep(0.01)
+    return HttpResponse("done")
+
+urlpatterns = [path("slow/", slow), re_path("^", lambda request: HttpResponse(request.path))]
+"""
+WAYS = {
+    "uvicorn": ("uvicorn", [], "WebSocket"),
+    "daphne": ("daphne", [], "WebSocket"),
+    "runserver": ("runserver", [], "event stream"),
+    "gunicorn with threads": ("gunicorn", [], "event stream"),
+    "gunicorn with one worker": ("gunicorn", ["--threads", "1"], "polling"),
+    "runserver with one thread": ("runserver", ["--nothreading"], "polling"),
+}
+
+
+@dataclass
+class Served:
+    """A site behind one server, and how its page is to be kept up to date."""
+
+    server: Server
+    site: Site
+    way: str
+
+    def open(self, page: "Page", path: str = "") -> None:
+        """Open one of our pages and wait until it is live."""
+        page.goto(f"{self.server.url}/__inspector__/{path}")
+        state(page).and_(page.get_by_text("live", exact=True)).wait_for()
+
+
+def command(name: str, port: int, extra: list[str]) -> list[str]:
+    """The command that starts a server."""
+    return [sys.executable, *(part.format(host="127.0.0.1", port=port) for part in SERVERS[name]), *extra]
+
+
+def start(site: Site, name: str, extra: list[str], port: int) -> Server:
+    """Start a server on ``port`` and wait for it."""
+    server = Server(command(name, port, extra), site.folder, site.env, port, site.folder / f"{port}.log")
+    server.wait()
+    return server
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site whose every address answers, and one of them when it is let."""
+    site = Site(tmp_path_factory.mktemp("live") / "site")
+    site.install("pipeline_inspector")
+    site.write("mysite/urls.py", URLS)
+    return site
+
+
+@pytest.fixture(scope="module")
+def serve(site: Site) -> Iterator[Callable[[str], Served]]:
+    """Start each server once."""
+    started: dict[str, Served] = {}
+
+    def one(way: str) -> Served:
+        if way not in started:
+            name, extra, told = WAYS[way]
+            started[way] = Served(start(site, name, extra, free_port()), site, told)
+        return started[way]
+
+    yield one
+    for served in started.values():
+        served.server.stop()
+
+
+@pytest.fixture
+def served(serve: Callable[[str], Served]) -> Served:
+    """The site behind a server that speaks ASGI."""
+    return serve("uvicorn")
+
+
+def state(page: "Page") -> "Locator":
+    """The status of the connection."""
+    return page.locator("#connection")
+
+
+def row(page: "Page", name: str) -> "Locator":
+    """The link of a request in the list, by its whole name."""
+    return page.get_by_role("list", name="Requests").get_by_role("link", name=name, exact=True)
+
+
+def rows(page: "Page") -> "Locator":
+    """All rows."""
+    return page.get_by_role("list", name="Requests").get_by_role("listitem")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_request_appears_by_itself_behind_every_server(
+    serve: Callable[[str], Served], page: "Page", way: str
+) -> None:
+    served = serve(way)
+    served.open(page)
+    assert page.locator("#transport").inner_text() == served.way
+    for number in range(3):
+        path = f"/{way.replace(' ', '-')}/{number}/"
+        served.server.get(path)
+        row(page, f"GET {path} 200").wait_for()
+    assert state(page).get_attribute("role") == "status"
+
+
+def test_each_new_request_stands_on_top_and_once(served: Served, page: "Page") -> None:
+    served.open(page)
+    for number in range(5):
+        served.server.get(f"/top/{number}/")
+    row(page, "GET /top/4/ 200").wait_for()
+    row(page, "GET /top/0/ 200").wait_for()
+    names = [link.get_attribute("aria-label") for link in page.locator("#requests > li > a").all()[:5]]
+    assert names == [f"GET /top/{number}/ 200" for number in reversed(range(5))]
+    ids = page.eval_on_selector_all("#requests > li", "rows => rows.map(row => row.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_while_paused_new_requests_are_counted_and_come_afterwards(served: Served, page: "Page") -> None:
+    served.open(page)
+    page.get_by_role("button", name="Pause").click()
+    state(page).and_(page.get_by_text("paused", exact=True)).wait_for()
+    for number in range(3):
+        served.server.get(f"/pause/{number}/")
+    button = page.get_by_role("button", name=re.compile("3 new"))
+    button.wait_for()
+    assert row(page, "GET /pause/0/ 200").count() == 0
+    button.click()
+    for number in range(3):
+        row(page, f"GET /pause/{number}/ 200").wait_for()
+    assert state(page).inner_text() == "live"
+    assert page.get_by_role("button", name="Pause").get_attribute("aria-pressed") == "false"
+
+
+def test_the_selection_the_focus_and_the_place_where_one_reads_stay(served: Served, page: "Page") -> None:
+    for number in range(60):
+        served.server.get(f"/calm/{number}/")
+    served.open(page)
+    chosen = row(page, "GET /calm/20/ 200")
+    chosen.click()
+    page.locator("#stage .stage").wait_for()
+    chosen.focus()
+    chosen.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#list').scrollTop > 0 || scrollY > 0")
+    top = "() => document.activeElement.getBoundingClientRect().top"
+    before, stage = page.evaluate(top), page.locator("#stage .stage").get_attribute("data-record")
+    for number in range(20):
+        served.server.get(f"/calmer/{number}/")
+    row(page, "GET /calmer/19/ 200").wait_for(state="attached")
+    assert page.evaluate("() => document.activeElement.getAttribute('aria-label')") == "GET /calm/20/ 200"
+    assert abs(page.evaluate(top) - before) < 2
+    assert page.locator("#requests a[aria-current=true]").get_attribute("aria-label") == "GET /calm/20/ 200"
+    assert page.locator("#stage .stage").get_attribute("data-record") == stage
+
+
+def test_every_tab_has_its_own_filter(served: Served, page: "Page", browser: "Browser") -> None:
+    context = browser.new_context()
+    other = context.new_page()
+    served.open(page, "?path=/apple/")
+    served.open(other, "?path=/pear/")
+    served.server.get("/apple/1/")
+    served.server.get("/pear/1/")
+    row(page, "GET /apple/1/ 200").wait_for()
+    row(other, "GET /pear/1/ 200").wait_for()
+    assert row(page, "GET /pear/1/ 200").count() == 0
+    assert row(other, "GET /apple/1/ 200").count() == 0
+    context.close()
+
+
+def test_a_filter_written_into_the_box_counts_for_what_comes(served: Served, page: "Page") -> None:
+    served.server.get("/early/fig/")
+    served.server.get("/early/plum/")
+    served.open(page)
+    page.locator("#filter-text").fill("fig")
+    page.wait_for_url("**/?path=fig")
+    row(page, "GET /early/plum/ 200").wait_for(state="detached")
+    served.server.get("/late/plum/")
+    served.server.get("/late/fig/")
+    row(page, "GET /late/fig/ 200").wait_for()
+    row(page, "GET /early/fig/ 200").wait_for()
+    assert row(page, "GET /late/plum/ 200").count() == 0
+
+
+def test_never_more_than_two_hundred_rows_stand_on_the_page(served: Served, page: "Page") -> None:
+    served.open(page)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: served.server.get(f"/many/{number}/"), range(260)))
+    served.server.get("/many/last/")
+    row(page, "GET /many/last/ 200").wait_for()
+    assert rows(page).count() <= 200
+
+
+def test_clear_empties_the_list(served: Served, page: "Page") -> None:
+    served.server.get("/old/")
+    served.open(page)
+    row(page, "GET /old/ 200").last.wait_for()
+    page.get_by_role("button", name="Clear").click()
+    row(page, "GET /old/ 200").wait_for(state="detached")
+    served.server.get("/after-clear/")
+    row(page, "GET /after-clear/ 200").wait_for()
+    assert rows(page).count() == 1
+
+
+def test_a_request_in_hand_stands_in_the_list_and_is_replaced_when_it_is_done(served: Served, page: "Page") -> None:
+    gate = served.site.folder / "mysite" / "gate"
+    gate.unlink(missing_ok=True)
+    served.open(page)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(served.server.get, "/slow/")
+        running = row(page, "GET /slow/ running")
+        running.wait_for()
+        row_id = running.locator("xpath=..").get_attribute("id")
+        running.click()
+        page.locator("#stage .stage[data-state=running]").wait_for()
+        gate.touch()
+        assert waiting.result().status_code == 200
+    row(page, "GET /slow/ 200").wait_for()
+    running.wait_for(state="detached")
+    assert row(page, "GET /slow/ 200").first.locator("xpath=..").get_attribute("id") == row_id
+    page.locator("#stage .stage[data-state=finished]").wait_for()
+
+
+@pytest.mark.parametrize("way", ["uvicorn", "runserver", "gunicorn with one worker"])
+def test_a_page_that_was_cut_off_says_so_and_misses_nothing(site: Site, page: "Page", way: str) -> None:
+    name, extra, _ = WAYS[way]
+    port = free_port()
+    server = start(site, name, extra, port)
+    try:
+        page.goto(f"{server.url}/__inspector__/")
+        state(page).and_(page.get_by_text("live", exact=True)).wait_for()
+        server.stop()
+        state(page).and_(page.get_by_text("reconnecting", exact=True)).wait_for()
+        server = start(site, name, extra, port)
+        path = f"/missed/{port}/"
+        server.get(path)
+        row(page, f"GET {path} 200").wait_for()
+        state(page).and_(page.get_by_text("live", exact=True)).wait_for()
+    finally:
+        server.stop()
+
+
+def test_a_page_says_nothing_to_the_console(served: Served, page: "Page") -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    served.open(page)
+    served.server.get("/quiet/")
+    row(page, "GET /quiet/ 200").click()
+    page.locator("#stage .stage").wait_for()
+    assert said == []
+
+
+def test_the_inspector_is_not_in_its_own_list(served: Served, page: "Page") -> None:
+    served.open(page)
+    served.server.get("/seen/")
+    row(page, "GET /seen/ 200").last.wait_for()
+    kept = served.server.api("requests/", limit=1000)["requests"]
+    assert [one["path"] for one in kept if one["path"].startswith("/__inspector__")] == []
