@@ -64,14 +64,16 @@ class Builder:
         self.made: LoadedLayer | None = None
         self._innermost = innermost
         self._hidden = hidden
-        self._import = base.import_string
-        self._convert = base.convert_exception_to_response
+        # A factory may load a chain of its own (a client in its __init__): then the names are those of the outer builder.
+        outer = getattr(base.import_string, "__self__", None)
+        self.plain_import = outer.plain_import if isinstance(outer, Builder) else base.import_string
+        self.plain_convert = outer.plain_convert if isinstance(outer, Builder) else base.convert_exception_to_response
         self._core_done = False
 
     def import_string(self, path: str) -> Any:
         """In the place of Django's: the stand-in of what ``path`` names."""
         start = clock.now()
-        factory = self._import(path)
+        factory = self.plain_import(path)
         if path in self._hidden:
             return factory
         return Factory(factory, LoadedLayer(path, factory, clock.now() - start), self)
@@ -80,13 +82,13 @@ class Builder:
         """In the place of ``convert_exception_to_response``: the seam of the core, then of each layer made."""
         if not self._core_done:
             self._core_done = True
-            return self._innermost(get_response, self.chain, self._convert)
+            return self._innermost(get_response, self.chain, self.plain_convert)
         layer, self.made = self.made, None
         if layer is None:
-            return self._convert(get_response)
+            return self.plain_convert(get_response)
         self.chain.layers.append(layer)
         layer.position = len(self.chain.layers)
-        return layers.seam(get_response, self.chain, layer.position, layer.inward, self._convert)
+        return layers.seam(get_response, self.chain, layer.position, layer.inward, self.plain_convert)
 
     def complete(self, handler: Any) -> None:
         """The chain is loaded: name the layers, time the hooks."""

@@ -3,23 +3,35 @@
 A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core.
 """
 
-from collections.abc import Callable, Iterator
 from operator import is_
 from typing import Any
 
-from pipeline_inspector.recording.tape import ATTRIBUTES_IN, ATTRIBUTES_OUT, ENTRY, HOOK, OFF, RESPONSE, STRIDE, Tape
+from pipeline_inspector.recording.tape import (
+    ATTRIBUTES_IN,
+    ATTRIBUTES_OUT,
+    COOKIES,
+    HEADERS,
+    HOOK,
+    OFF,
+    STATUS,
+    STRIDE,
+    Tape,
+)
 
 Change = tuple[int, str, str, str, str, str | None, str | None]
 Attributes = dict[str, Any]
-Describe = Callable[[str, Any], str]
+Named = dict[str, Any]
+Answer = tuple[int, dict[str, tuple[str, str]], Any]
 
+LONGEST = 2000
+_SHORT = 200
+_KNOWN = 4000
+_LIMIT = 300
 _UNTOLD = frozenset(
     "_pipeline_tape COOKIES GET headers accepted_types accepted_types_by_precedence _post _files _body _stream"
-    " _read_started _post_parse_error _cached_media_type".split()
+    " _read_started _post_parse_error _cached_media_type _current_scheme_host".split()
 )
 """Ours, and what Django's request keeps of its own once it was asked for: nobody set these."""
-
-_LIMIT = 300
 
 
 class Comparer:
@@ -27,103 +39,104 @@ class Comparer:
 
     def __init__(self, redactor: Any) -> None:
         self._redactor = redactor
+        self._told: dict[tuple[str, str], str] = {}
+
+    def header(self, name: str, value: str) -> str:
+        """``value`` of header ``name`` as it may be told. Headers repeat from request to request: known ones are quick."""
+        known = self._told.get((name, value))
+        if known is None:
+            known = str(self._redactor.header(name, value))[:LONGEST]
+            if len(self._told) >= _KNOWN:
+                self._told.clear()
+            if len(value) <= LONGEST:
+                self._told[name, value] = known
+        return known
 
     def changes(self, tape: Tape) -> tuple[list[Change], int]:
         """The changes of ``tape`` in the order of the way, and how many were cut."""
         found: list[Change] = []
         slots = tape.slots
-        reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base + ENTRY] not in (0, OFF)]
-        for base, inner in zip(reached, [*reached[1:], None], strict=True):
-            before = slots[base + ATTRIBUTES_IN]
-            after = slots[base + ATTRIBUTES_OUT] if inner is None else slots[inner + ATTRIBUTES_IN]
-            if inner is not None or base:
-                found += self._attributes(base // STRIDE, before, after)
-        if reached and reached[-1] == 0:
-            found += self._core(tape)
-        for base, inner in zip(reached[::-1], [None, *reached[:0:-1]], strict=True):
-            if inner is not None:
-                found += self._attributes(base // STRIDE, slots[inner + ATTRIBUTES_OUT], slots[base + ATTRIBUTES_OUT])
-                found += self._responses(base // STRIDE, slots[inner + RESPONSE], slots[base + RESPONSE])
-            elif base:
-                found += self._responses(base // STRIDE, None, slots[base + RESPONSE])
+        reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] not in (0, OFF)]
+        if not reached:
+            return found, 0
+        outer, attributes = reached[0], slots[reached[0] + ATTRIBUTES_IN]
+        for base in reached[1:]:
+            entered = slots[base + ATTRIBUTES_IN]
+            self._attributes(found, outer // STRIDE, attributes, entered)
+            outer, attributes = base, entered
+        innermost = reached[-1]
+        response = self._core(found, tape, attributes) if innermost == 0 else None
+        for base in reversed(reached):
+            left = slots[base + ATTRIBUTES_OUT]
+            if left is not None and left != 0:
+                if base or innermost:
+                    self._attributes(found, base // STRIDE, attributes, left)
+                attributes = left
+            if slots[base + HEADERS]:
+                answer = slots[base + STATUS], slots[base + HEADERS], slots[base + COOKIES]
+                self._responses(found, base // STRIDE, response, answer)
+                response = answer
         return found[:_LIMIT], max(0, len(found) - _LIMIT)
 
-    def _core(self, tape: Tape) -> list[Change]:
-        found: list[Change] = []
-        attributes, response = tape.slots[ATTRIBUTES_IN], None
+    def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> Answer | None:
+        response: Answer | None = None
         for event in tape.events:
             if event[0] != HOOK:
                 continue
             position, after, answer = event[4], event[7], event[8]
             if after is not None:
-                found += self._attributes(position, attributes, after)
+                self._attributes(found, position, attributes, after)
                 attributes = after
-            if event[5] == "":
-                found += self._responses(0, response, answer)
-            elif answer is not None:
-                found += self._responses(position, response, answer)
-            response = answer or response
-        found += self._attributes(0, attributes, tape.slots[ATTRIBUTES_OUT])
-        found += self._responses(0, response, tape.slots[RESPONSE])
-        return found
+            if answer is not None:
+                self._responses(found, position if event[5] else 0, response, answer)
+                response = answer
+        left = tape.slots[ATTRIBUTES_OUT]
+        if left:
+            self._attributes(found, 0, attributes, left)
+        return response
 
-    def _attributes(self, position: int, before: Attributes | None, after: Attributes | None) -> list[Change]:
-        if not before or not after or (len(before) == len(after) and all(map(is_, before.values(), after.values()))):
-            return []
+    def _attributes(self, found: list[Change], position: int, before: Attributes, after: Attributes) -> None:
+        if len(before) == len(after) and all(map(is_, before.values(), after.values())):
+            return
         describe = self._redactor.attribute
-        return [
-            (0 if name == "resolver_match" else position, "request", "attribute", name, kind, old, new)
-            for name, kind, old, new in _differences(before, after, describe, is_)
-            if name not in _UNTOLD
-        ]
+        for name, value in after.items():
+            if name in _UNTOLD:
+                continue
+            owner = 0 if name == "resolver_match" else position
+            if name not in before:
+                found.append((owner, "request", "attribute", name, "added", None, describe(name, value)))
+            elif before[name] is not value:
+                old = describe(name, before[name])
+                found.append((owner, "request", "attribute", name, "changed", old, describe(name, value)))
+        for name in before.keys() - after.keys() - _UNTOLD:
+            found.append((position, "request", "attribute", name, "removed", describe(name, before[name]), None))
 
-    def _responses(self, position: int, before: tuple[Any, ...] | None, after: tuple[Any, ...] | None) -> list[Change]:
-        if after is None or before == after:
-            return []
-        found: list[Change] = []
-        status = before[0] if before else None
-        if status != after[0]:
-            found.append(
-                (
-                    position,
-                    "response",
-                    "status",
-                    "status",
-                    "changed" if before else "added",
-                    None if status is None else str(status),
-                    str(after[0]),
-                )
-            )
-        headers = (before[1] if before else {}), after[1]
-        if headers[0] != headers[1]:
-            found += [
-                (position, "response", "header", (after[1].get(name) or headers[0][name])[0], kind, old, new)
-                for name, kind, old, new in _differences(*headers, self._header, _same)
-            ]
-        cookies = (before[2] if before else None) or {}, after[2] or {}
-        if cookies[0] != cookies[1]:
-            found += [
-                (position, "response", "cookie", name, kind, old, new)
-                for name, kind, old, new in _differences(*cookies, self._redactor.cookie, _same)
-            ]
-        return found
+    def _responses(self, found: list[Change], position: int, before: Answer | None, after: Answer) -> None:
+        if before is None:
+            found.append((position, "response", "status", "status", "added", None, str(after[0])))
+            before = after[0], {}, 0
+        elif before[0] != after[0]:
+            found.append((position, "response", "status", "status", "changed", str(before[0]), str(after[0])))
+        if before[1] != after[1]:
+            self._compare(found, position, "header", before[1], after[1])
+        if before[2] != after[2]:
+            self._compare(found, position, "cookie", before[2] or {}, after[2] or {})
 
-    def _header(self, name: str, value: tuple[str, str]) -> str:
-        return str(self._redactor.header(name, str(value[1])))[:200]
+    def _compare(self, found: list[Change], position: int, what: str, before: Named, after: Named) -> None:
+        tell = self._tell_header if what == "header" else self._tell_cookie
+        for name, value in after.items():
+            told = value[0] if what == "header" else name
+            if name not in before:
+                found.append((position, "response", what, told, "added", None, tell(name, value)))
+            elif before[name] != value:
+                found.append((position, "response", what, told, "changed", tell(name, before[name]), tell(name, value)))
+        for name, value in before.items():
+            if name not in after:
+                told = value[0] if what == "header" else name
+                found.append((position, "response", what, told, "removed", tell(name, value), None))
 
+    def _tell_header(self, name: str, value: tuple[str, str]) -> str:
+        return self.header(name, str(value[1]))[:_SHORT]
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other)
-
-
-def _differences(
-    before: Attributes, after: Attributes, describe: Describe, same: Callable[[Any, Any], bool]
-) -> Iterator[tuple[str, str, str | None, str | None]]:
-    for name, value in after.items():
-        if name not in before:
-            yield name, "added", None, describe(name, value)
-        elif not same(before[name], value):
-            yield name, "changed", describe(name, before[name]), describe(name, value)
-    for name, value in before.items():
-        if name not in after:
-            yield name, "removed", describe(name, value), None
+    def _tell_cookie(self, name: str, value: str) -> str:
+        return str(self._redactor.cookie(name, value))

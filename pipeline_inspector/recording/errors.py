@@ -50,7 +50,12 @@ def note(tape: Tape, error: BaseException, where: tuple[str, int]) -> ErrorNote:
     if tape.errors is None:
         tape.errors = []
     last: ErrorNote | None = tape.errors[-1] if tape.errors else None
-    if last is not None and last.identity == id(error) and last.type == type(error).__name__:
+    if (
+        last is not None
+        and last.identity == id(error)
+        and last.rescued_by is None
+        and last.type == type(error).__name__
+    ):
         return last
     met = ErrorNote(error, where)
     if len(tape.errors) < _ERRORS_KEPT:

@@ -1,6 +1,8 @@
 """How a view is told: by what the developer wrote, through ``as_view()``, decorators and partials. Made once per view."""
 
 import functools
+import weakref
+from collections.abc import Callable
 from typing import Any, Literal
 
 from asgiref.sync import iscoroutinefunction
@@ -9,17 +11,23 @@ from pipeline_inspector.recording.chain import source_of
 
 Described = tuple[str, Literal["function", "class", "async"], str, int, tuple[str, ...], bool]
 
-_known: dict[int, tuple[Any, Described]] = {}
+_known: dict[int, tuple[Callable[[], Any], Described]] = {}
 
 
 def describe(view: Any) -> Described:
     """Dotted name, kind, file, line, the decorators around it (outermost first), and is it async."""
     known = _known.get(id(view))
-    if known is None or known[0] is not view:
-        if len(_known) > 5000:
-            _known.clear()
-        known = _known[id(view)] = (view, _describe(view))
-    return known[1]
+    if known is not None and known[0]() is view:
+        return known[1]
+    described = _describe(view)
+    try:
+        reference = weakref.ref(view)
+    except TypeError:
+        return described
+    if len(_known) > 5000:
+        _known.clear()
+    _known[id(view)] = reference, described
+    return described
 
 
 def _describe(view: Any) -> Described:
