@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache, wraps
-from itertools import chain, islice
+from itertools import islice
 from threading import get_ident
 from typing import Any
 
 from django.template import base, loader_tags
 from django.template.backends.base import BaseEngine
+from django.template.context import ContextDict
 from django.template.response import SimpleTemplateResponse
 
 from pipeline_inspector import clock, faults
@@ -24,6 +25,7 @@ KEYS_KEPT = 50
 Method = Callable[..., Any]
 
 _now = clock.now
+_DICTS = frozenset({dict, ContextDict})
 _JINJA2 = "django.template.backends.jinja2"
 _parents: ContextVar[list[Any] | None] = ContextVar("pipeline_inspector_parents", default=None)
 
@@ -67,9 +69,14 @@ def _render(original: Method) -> Method:
 
 
 def _names(context: Any) -> tuple[Any, ...]:
-    # The first of the dicts holds True, False and None. Asking dict itself runs no code of a subclass.
-    dicts = map(dict.__iter__, [names for names in context.dicts[:0:-1] if issubclass(type(names), dict)])
-    return tuple(dict.fromkeys(islice(chain.from_iterable(dicts), KEYS_KEPT)))
+    names: dict[Any, Any] = {}
+    for scope in context.dicts[:0:-1]:  # the first holds True, False and None
+        kind = type(scope)
+        if kind in _DICTS and len(scope) <= KEYS_KEPT:
+            names |= scope
+        elif issubclass(kind, dict):
+            names |= dict.fromkeys(islice(dict.__iter__(scope), KEYS_KEPT))  # runs no code of a subclass
+    return tuple(names) if len(names) <= KEYS_KEPT else tuple(islice(names, KEYS_KEPT))
 
 
 def _get_parent(original: Method) -> Method:

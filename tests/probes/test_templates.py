@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import django
@@ -89,7 +90,7 @@ def test_extends_and_include_are_told_apart_and_lie_inside_each_other(engine: En
         ("base.html", "extends"),
         ("row.html", "include"),
     ]
-    for outer, inner in zip(seen, seen[1:], strict=False):
+    for outer, inner in pairwise(seen):
         assert outer.start <= inner.start <= inner.end <= outer.end
     assert tape.template_count == 4
     assert {one.engine for one in seen} == {"django"}
@@ -126,6 +127,16 @@ def test_names_of_a_context_are_bounded(engine: Engine) -> None:
     with taping() as tape:
         engine.get_template("row.html").render(Context({str(number): number for number in range(10_000)}))
     assert len(renders(tape)[0].keys) == templates.KEYS_KEPT
+
+
+def test_a_dict_of_the_sites_own_kind_is_not_asked_for_its_names(engine: Engine) -> None:
+    class Own(dict[str, int]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("asked")
+
+    with taping() as tape:
+        engine.get_template("row.html").render(Context(Own(own=1)))
+    assert renders(tape)[0].keys == ("own",)
 
 
 def test_what_context_processors_add_shows_in_included_templates() -> None:
