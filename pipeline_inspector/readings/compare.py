@@ -162,10 +162,15 @@ def _pair(layer_id: str, a: Layer | None, b: Layer | None) -> LayerPair:
         in_diff_ns=b.in_ns - a.in_ns,
         out_diff_ns=b.out_ns - a.out_ns,
         outcome_differs=a.outcome != b.outcome,
-        time_differs=_remarkable(a.in_ns, b.in_ns) or _remarkable(a.out_ns, b.out_ns),
+        time_differs=_ran(a) and _ran(b) and (_remarkable(a.in_ns, b.in_ns) or _remarkable(a.out_ns, b.out_ns)),
         only_a=[change for change in a.changes if change not in b.changes],
         only_b=[change for change in b.changes if change not in a.changes],
     )
+
+
+def _ran(layer: Layer) -> bool:
+    """Did the request go through it?"""
+    return layer.outcome not in ("off", "not_reached")
 
 
 def _remarkable(a: int, b: int) -> bool:

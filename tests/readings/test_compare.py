@@ -53,6 +53,14 @@ def test_only_a_remarkable_difference_of_time_marks_a_layer() -> None:
     assert slower.in_diff_ns == 2_000_000
 
 
+def test_a_layer_that_one_request_did_not_reach_is_not_called_faster() -> None:
+    fast = _timed(0)
+    fast.layers[0].outcome = "not_reached"
+    pair = compare(_timed(3_000_000), fast).layers[0]
+    assert pair.outcome_differs
+    assert not pair.time_differs
+
+
 def test_headers_are_matched_without_regard_to_case_and_kept_when_repeated() -> None:
     found = headers([("Vary", "a"), ("set-cookie", "x"), ("Set-Cookie", "y")], [("vary", "b")])
     assert [(one.a, one.b, one.differs) for one in found] == [("a", "b", True), ("x\ny", None, True)]
