@@ -12,6 +12,11 @@ class PipelineInspectorConfig(AppConfig):
     name = "pipeline_inspector"
     verbose_name = "Pipeline Inspector"
 
+    def import_models(self) -> None:
+        super().import_models()
+        if conf.current().enabled:
+            startup.watch_apps()
+
     def ready(self) -> None:
         checks.register()
         if conf.current().enabled:

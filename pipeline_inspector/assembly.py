@@ -152,10 +152,7 @@ class _Assembly:
             return "off"
         if slot.reached == packed.NOT_REACHED:
             return "not_reached"
-        if slot.raised != NEVER or any(
-            where[0].startswith("hook:") and where[1] == position
-            for where in (error.where for error in self.tape.errors)
-        ):
+        if any(error.where[1] == position for error in self.tape.errors):
             return "raised"
         if any(hook[3] == position and hook[4] == "process_view" and hook[5] for hook in self.tape.hooks):
             return "answered"

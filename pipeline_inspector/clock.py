@@ -18,3 +18,8 @@ def iso(wall_ns: int) -> str:
     """ISO 8601 text, UTC, microseconds, for ``wall_ns`` nanoseconds since 1970."""
     moment = datetime.fromtimestamp(wall_ns // 1_000_000_000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ns % 1_000_000_000 // 1000:06d}Z"
+
+
+def from_iso(text: str) -> int:
+    """The nanoseconds since 1970 that ``iso()`` told, to the microsecond."""
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000) * 1000

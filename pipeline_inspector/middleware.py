@@ -38,14 +38,11 @@ class Surroundings:
     prefix = "/__inspector__/"
     ignored: tuple[str, ...] = ()
     recording = True
+    control_version: Callable[[], int] = staticmethod(lambda: 0)
 
     def enabled(self) -> bool:
         """Is the inspector on for this request?"""
         return True
-
-    def control_version(self) -> int:
-        """Rises when a toggle changes."""
-        return 0
 
     def layers_off(self, _request: Any) -> frozenset[str]:
         """Ids of layers that are off for this request."""
@@ -113,7 +110,7 @@ class OutermostMiddleware:
         finally:
             current.reset(token)
         tape.end = now()
-        self.close(tape, response)
+        self.close(tape, request, response)
         return response
 
     async def __acall__(self, request: Any) -> Any:
@@ -139,7 +136,7 @@ class OutermostMiddleware:
             current.reset(token)
             tape.task = None
         tape.end = now()
-        self.close(tape, response)
+        self.close(tape, request, response)
         return response
 
     def open(self, request: Any) -> Tape | None:
@@ -150,6 +147,11 @@ class OutermostMiddleware:
                 self.read_toggles(request)
             tape = Tape(self.chain, self.template[:], next(recorder.numbers), request)
             tape.off = self.off
+            tape.watched = self.chain.watched
+            if self.chain.learning:
+                self.chain.learning -= 1
+            else:
+                tape.learning = False
             tape.opened_at = opened
             tape.wall = clock.wall()
             tape.thread = get_ident()
@@ -164,7 +166,7 @@ class OutermostMiddleware:
             if self.unseen:
                 self.unseen = False
                 surroundings.first_request(self.chain)
-        except Exception as error:  # noqa: BLE001 - the request goes on as if we were not there
+        except Exception as error:
             faults.note("middleware: opening the tape", error)
             return None
         return tape
@@ -177,17 +179,18 @@ class OutermostMiddleware:
         self.template, self.off = self.chain.slots(off)
         self.version = version
 
-    def close(self, tape: Tape, response: Any) -> None:
+    def close(self, tape: Tape, request: Any, response: Any) -> None:
         """The chain is through: note the answer, and be told when it has been sent."""
         try:
             tape.response = layers.snapshot(response)
+            tape.attributes = tape.seen and request.__dict__.copy()
             tape.streaming = response.streaming
             if tape.streaming:
                 self.follow(tape, response)
             else:
                 tape.body_bytes = sum(map(len, response._container))
             response._resource_closers.append(Closer(tape))
-        except Exception as error:  # noqa: BLE001 - whatever came back, it is Django's to complain
+        except Exception as error:
             faults.note("middleware: closing the tape", error)
             recorder.finish(tape)
 

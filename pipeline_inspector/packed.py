@@ -21,7 +21,6 @@ class PackedSlot(msgspec.Struct, array_like=True):
     exit: int = NEVER
     hop_start: int = NEVER
     hop_end: int = NEVER
-    raised: int = NEVER
 
 
 class PackedError(msgspec.Struct, array_like=True):

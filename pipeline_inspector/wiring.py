@@ -12,7 +12,7 @@ from django.core.signals import setting_changed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from pipeline_inspector import conf, live, middleware
+from pipeline_inspector import clock, conf, live, middleware
 from pipeline_inspector.control import toggles
 from pipeline_inspector.page import asgi as page_asgi
 from pipeline_inspector.page import views
@@ -21,6 +21,7 @@ from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.sealing import Sealer
+from pipeline_inspector.records import Process
 from pipeline_inspector.store import configured
 
 _COOKIE = re.compile(rf"(?:^|;\s*){toggles.COOKIE}=([\w-]+)")
@@ -40,12 +41,10 @@ class Surroundings(middleware.Surroundings):
         self.prefix = now.prefix
         self.ignored = (*now.ignore, *_served_files())
         self.recording = now.enabled or _forced > 0
+        self.control_version = configured.store().control_version
 
     def enabled(self) -> bool:
         return conf.current().enabled
-
-    def control_version(self) -> int:
-        return configured.store().control_version()
 
     def layers_off(self, request: Any) -> frozenset[str]:
         state = configured.store().control()
@@ -80,7 +79,7 @@ def connect() -> None:
     if not isinstance(middleware.surroundings, Surroundings):
         middleware.surroundings = Surroundings()
         setting_changed.connect(_setting_changed, dispatch_uid="pipeline_inspector.wiring")
-    recorder.connect(recorder.Outlets(sealer, configured.store, live.publish, startup.process))
+    recorder.connect(recorder.Outlets(sealer, configured.store, live.publish, process))
     install.install()
     access_log.install(lambda: middleware.surroundings.prefix)
     server.install(is_on, _is_own_socket, page_asgi.application)
@@ -95,21 +94,34 @@ def connect() -> None:
 
 def force(*, on: bool) -> None:
     """Record whatever the setting says (tests do), until it is taken back as often as it was asked for."""
-    global _forced  # noqa: PLW0603
+    global _forced
     _forced += 1 if on else -1
     connect()
     _refresh()
 
 
-def sealer() -> Sealer:
-    """The sealer of this process."""
-    process = startup.process()
-    return _sealer(process.id, process.started_at, conf.current().redact)
+def process() -> Process:
+    """What is known of this process, with the sources that changed since the one before it started. Not for a request."""
+    told = startup.process()
+    told.changed_files = _changed_before(told.id)
+    return told
 
 
 @cache
-def _sealer(process: str, started_at: str, patterns: tuple[str, ...]) -> Sealer:
-    return Sealer(process, started_at, Redactor(patterns))
+def _changed_before(process_id: str) -> list[str]:
+    before = next((other for other in configured.store().processes() if other.id != process_id), None)
+    return startup.changed_since(clock.from_iso(before.started_at)) if before is not None else []
+
+
+def sealer() -> Sealer:
+    """The sealer of this process."""
+    told = startup.process()
+    return _sealer(told.id, told.started_at, conf.current().redact)
+
+
+@cache
+def _sealer(process_id: str, started_at: str, patterns: tuple[str, ...]) -> Sealer:
+    return Sealer(process_id, started_at, Redactor(patterns))
 
 
 def _is_own_socket(scope: Any) -> bool:
@@ -122,9 +134,9 @@ def _is_own_socket(scope: Any) -> bool:
 
 def _loaded(chain: LoadedChain) -> None:
     _refresh()
-    startup.chain_loaded(chain.interface)
+    layers = [(layer.path, layer.import_ns, layer.construct_ns) for layer in reversed(chain.layers)]
+    startup.chain_loaded(chain.interface, layers)
     if not _forced:
-        configured.store().control_version()
         recorder.loaded(chain)
 
 

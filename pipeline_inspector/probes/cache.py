@@ -56,7 +56,7 @@ def install() -> None:
     CacheHandler.create_connection = _create_connection(CacheHandler.create_connection)  # type: ignore[method-assign]
     try:
         for alias in caches:
-            made = getattr(caches._connections, alias, None)  # type: ignore[attr-defined]  # noqa: SLF001
+            made = getattr(caches._connections, alias, None)  # type: ignore[attr-defined]
             if made is not None:
                 _watch(made, alias)
     except Exception as fault:  # CACHES may be wrong: that is for Django to say, when it is used

@@ -104,7 +104,7 @@ def _stamped(method: Hook) -> Hook:
         try:
             return method(request, *args)
         finally:
-            request._pipeline_tape.inside = (start, now())  # noqa: SLF001
+            request._pipeline_tape.inside = (start, now())
 
     return update_wrapper(in_thread, method)
 

@@ -1,16 +1,18 @@
 """The probes, in the order in which they go in."""
 
-import importlib
-import importlib.util
+from django.http import HttpRequest
 
-from pipeline_inspector.probes import layers, resolver, view
+from pipeline_inspector.probes import cache, database, layers, logs, resolver, templates, view
 
 
 def install() -> None:
     """Put all probes in that need nothing from above. Twice is harmless."""
+    if not hasattr(HttpRequest, "_pipeline_tape"):
+        HttpRequest._pipeline_tape = None  # type: ignore[attr-defined]
     layers.clean_tracebacks()
     resolver.install()
     view.install()
-    for name in ("database", "templates", "cache", "logs"):
-        if importlib.util.find_spec(f"pipeline_inspector.probes.{name}"):
-            importlib.import_module(f"pipeline_inspector.probes.{name}").install()
+    database.install()
+    templates.install()
+    cache.install()
+    logs.install()

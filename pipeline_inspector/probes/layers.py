@@ -8,6 +8,7 @@ traceback before anyone looks at it.
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import update_wrapper, wraps
+from threading import get_ident
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -17,21 +18,21 @@ from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import errors
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.tape import (
+    AGAIN,
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
+    COOKIES,
     ENTRY,
     EXIT,
+    HEADERS,
     HOP_END,
     HOP_START,
     OFF,
-    RAISED,
-    RESPONSE,
+    STATUS,
     STRIDE,
-    AGAIN,
     Tape,
     now,
 )
-from threading import get_ident
 
 Handler = Callable[[Any], Any]
 
@@ -39,16 +40,15 @@ _convert = django_exception.convert_exception_to_response
 
 
 def snapshot(response: Any) -> tuple[Any, ...] | None:
-    """Status, headers, cookies and identity of a response as it is now; None when it is no response."""
+    """Status, headers and cookies (0: none) of a response as it is now; None when it is no response."""
     try:
         cookies = response.cookies
         return (
             response.status_code,
-            response.headers._store.copy(),  # noqa: SLF001
-            {name: morsel.value for name, morsel in cookies.items()} if cookies else None,
-            id(response),
+            response.headers._store.copy(),
+            {name: morsel.value for name, morsel in cookies.items()} if cookies else 0,
         )
-    except Exception:  # noqa: BLE001 - whatever a layer returned, it is Django's to complain
+    except Exception:
         return None
 
 
@@ -72,7 +72,7 @@ def seam(
 def _sync_seam(
     get_response: Handler, called: Handler, plain: Handler, chain: LoadedChain, position: int, inward: Handler
 ) -> Handler:
-    entry, attributes_in, exit_, answer, attributes_out = _places(position)
+    entry, attributes_in, exit_, status, headers, cookies, attributes_out = _places(position)
 
     @wraps(get_response)
     def layer(request: Any) -> Any:
@@ -85,7 +85,9 @@ def _sync_seam(
         slots = tape.slots
         if slots[entry]:
             return inward(request) if slots[entry] == OFF else _again(request, tape, position, plain)
-        slots[attributes_in] = request.__dict__.copy()
+        attributes = request.__dict__
+        if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
+            slots[attributes_in] = tape.kept(attributes)
         slots[entry] = now()
         try:
             response = called(request)
@@ -93,16 +95,15 @@ def _sync_seam(
             response = respond(request, error, tape, position)
         slots[exit_] = now()
         try:
-            cookies = response.cookies
-            slots[answer] = (
-                response.status_code,
-                response.headers._store.copy(),
-                {name: morsel.value for name, morsel in cookies.items()} if cookies else None,
-                id(response),
-            )
-            slots[attributes_out] = request.__dict__.copy()
+            slots[status] = response.status_code
+            if response.headers._store != tape.headers:
+                slots[headers] = tape.headers = response.headers._store.copy()
+            if response.cookies:
+                slots[cookies] = {name: morsel.value for name, morsel in response.cookies.items()}
         except Exception:
-            slots[answer] = None
+            slots[status] = 0
+        if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
+            slots[attributes_out] = tape.kept(attributes)
         return response
 
     return layer
@@ -111,7 +112,7 @@ def _sync_seam(
 def _async_seam(
     get_response: Handler, called: Handler, plain: Handler, chain: LoadedChain, position: int, inward: Handler
 ) -> Handler:
-    entry, attributes_in, exit_, answer, attributes_out = _places(position)
+    entry, attributes_in, exit_, status, headers, cookies, attributes_out = _places(position)
 
     @wraps(get_response)
     async def layer(request: Any) -> Any:
@@ -124,7 +125,9 @@ def _async_seam(
         slots = tape.slots
         if slots[entry]:
             return await (inward(request) if slots[entry] == OFF else _again(request, tape, position, plain))
-        slots[attributes_in] = request.__dict__.copy()
+        attributes = request.__dict__
+        if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
+            slots[attributes_in] = tape.kept(attributes)
         slots[entry] = now()
         try:
             response = await called(request)
@@ -132,16 +135,15 @@ def _async_seam(
             response = await arespond(request, error, tape, position)
         slots[exit_] = now()
         try:
-            cookies = response.cookies
-            slots[answer] = (
-                response.status_code,
-                response.headers._store.copy(),
-                {name: morsel.value for name, morsel in cookies.items()} if cookies else None,
-                id(response),
-            )
-            slots[attributes_out] = request.__dict__.copy()
+            slots[status] = response.status_code
+            if response.headers._store != tape.headers:
+                slots[headers] = tape.headers = response.headers._store.copy()
+            if response.cookies:
+                slots[cookies] = {name: morsel.value for name, morsel in response.cookies.items()}
         except Exception:
-            slots[answer] = None
+            slots[status] = 0
+        if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
+            slots[attributes_out] = tape.kept(attributes)
         return response
 
     return layer
@@ -152,36 +154,37 @@ def _unmarked_seam(
 ) -> Handler:
     """For a layer whose call returns a coroutine though it is not marked: Django's converter never awaits it."""
     sync = _sync_seam(get_response, called, plain, chain, position, inward)
-    entry, _, exit_, answer, attributes_out = _places(position)
+    entry, _, exit_, status, headers, cookies, attributes_out = _places(position)
 
     async def finish(coroutine: Awaitable[Any], request: Any, tape: Tape) -> Any:
         try:
             response = await coroutine
         except Exception as error:
             errors.note(tape, error, ("layer", position))
-            tape.slots[position * STRIDE + RAISED] = now()
             strip(error)
             raise
         tape.slots[exit_] = now()
-        tape.slots[answer] = snapshot(response)
+        answer = snapshot(response)
+        if answer is not None:
+            tape.slots[status], tape.slots[headers], tape.slots[cookies] = answer
         tape.slots[attributes_out] = request.__dict__.copy()
         return response
 
     @wraps(get_response)
     def layer(request: Any) -> Any:
-        tape = getattr(request, "_pipeline_tape", None)
+        tape: Tape | None = getattr(request, "_pipeline_tape", None)
         fresh = tape is not None and tape.chain is chain and not tape.slots[entry]
         response = sync(request)
-        if fresh and asyncio.iscoroutine(response):
+        if tape is not None and fresh and asyncio.iscoroutine(response):
             return finish(response, request, tape)
         return response
 
     return layer
 
 
-def _places(position: int) -> tuple[int, int, int, int, int]:
-    base = position * STRIDE
-    return base + ENTRY, base + ATTRIBUTES_IN, base + EXIT, base + RESPONSE, base + ATTRIBUTES_OUT
+def _places(position: int) -> tuple[int, ...]:
+    places = (ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT)
+    return tuple(position * STRIDE + place for place in places)
 
 
 def _again(request: Any, tape: Tape, position: int, plain: Handler) -> Any:
@@ -210,15 +213,14 @@ async def arespond(request: Any, error: Exception, tape: Tape, position: int) ->
     async def raise_it(_: Any) -> Any:
         raise error
 
-    return await _convert(raise_it)(request)
+    answer: Awaitable[Any] = _convert(raise_it)(request)  # type: ignore[assignment]
+    return await answer
 
 
 def met_at_seam(tape: Tape, error: Exception, position: int) -> None:
     """An exception arrived at the seam of ``position``: write down who raised it and that Django answers here."""
     strip(error)
     met = errors.note(tape, error, ("layer", position) if position else ("django", 0))
-    if met.where == ("layer", position):
-        tape.slots[position * STRIDE + RAISED] = met.at
     met.rescued_by = ("django", position)
     met.rescued_at = now()
 
@@ -234,7 +236,7 @@ def clean_tracebacks() -> None:
         strip(exc)
         return original(request, exc)
 
-    response_for_exception._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    response_for_exception._pipeline_inspector = True  # type: ignore[attr-defined]
     django_exception.response_for_exception = response_for_exception
 
 

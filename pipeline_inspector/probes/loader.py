@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from asgiref.sync import AsyncToSync, SyncToAsync, iscoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
-from django.core.handlers import base
+from django.core.handlers import base as handlers_base
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes import layers
@@ -25,6 +25,7 @@ from pipeline_inspector.records import NotUsed
 Outermost = Callable[[Any, LoadedChain], Any]
 Innermost = Callable[[Any, LoadedChain, Callable[[Any], Any]], Any]
 
+base: Any = handlers_base
 _loading = RLock()
 _chains: "WeakSet[LoadedChain]" = WeakSet()
 
@@ -66,8 +67,10 @@ class Builder:
         self._hidden = hidden
         # A factory may load a chain of its own (a client in its __init__): then the names are those of the outer builder.
         outer = getattr(base.import_string, "__self__", None)
-        self.plain_import = outer.plain_import if isinstance(outer, Builder) else base.import_string
-        self.plain_convert = outer.plain_convert if isinstance(outer, Builder) else base.convert_exception_to_response
+        self.plain_import: Any = outer.plain_import if isinstance(outer, Builder) else base.import_string
+        self.plain_convert: Any = (
+            outer.plain_convert if isinstance(outer, Builder) else base.convert_exception_to_response
+        )
         self._core_done = False
 
     def import_string(self, path: str) -> Any:
@@ -94,7 +97,7 @@ class Builder:
         """The chain is loaded: name the layers, time the hooks."""
         chain = self.chain
         chain.core_hop = bool(chain.layers) and chain.layers[0].hop_inward
-        chain.top_hop = isinstance(handler._middleware_chain, SyncToAsync | AsyncToSync)  # noqa: SLF001
+        chain.top_hop = isinstance(handler._middleware_chain, SyncToAsync | AsyncToSync)
         chain.complete()
         wrap_lists(handler, chain)
         _chains.add(chain)
@@ -133,9 +136,9 @@ def install(
             builder.complete(self)
             self._middleware_chain = outermost(self._middleware_chain, builder.chain)
             loaded(builder.chain)
-        except Exception as error:  # noqa: BLE001 - the site must serve whatever happens to us
+        except Exception as error:
             faults.note("probes: loading the chain", error)
             original(self, is_async)
 
-    load_middleware._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
-    base.BaseHandler.load_middleware = load_middleware  # type: ignore[method-assign]
+    load_middleware._pipeline_inspector = True  # type: ignore[attr-defined]
+    base.BaseHandler.load_middleware = load_middleware

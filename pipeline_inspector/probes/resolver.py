@@ -37,5 +37,5 @@ def install() -> None:
         tape.match = match
         return match
 
-    resolve_request._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    resolve_request._pipeline_inspector = True  # type: ignore[attr-defined]
     BaseHandler.resolve_request = resolve_request  # type: ignore[method-assign]

@@ -56,7 +56,7 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
         finally:
             transport.reset(token)
 
-    __call__._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     WSGIHandler.__call__ = __call__  # type: ignore[method-assign]
 
 
@@ -83,7 +83,7 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
                 if way.tape is not None:
                     recorder.finish(way.tape)
 
-    __call__._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     ASGIHandler.__call__ = __call__  # type: ignore[method-assign]
 
 
@@ -98,7 +98,7 @@ def _wrap_router(enabled: Callable[[], bool], is_own_socket: Callable[[Any], boo
             return await socket(scope, receive, send)
         return await original(self, scope, receive, send)
 
-    __call__._pipeline_inspector = True  # noqa: SLF001
+    __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     ProtocolTypeRouter.__call__ = __call__
 
 

@@ -159,7 +159,7 @@ def _moment(name: str) -> bool:
     try:
         own = threading.current_thread()
         state.paths[name] = call_path()
-        frames = sys._current_frames()  # noqa: SLF001
+        frames = sys._current_frames()
         for thread in threading.enumerate():
             if thread is not own and (thread is threading.main_thread() or thread.name == _DJANGO_MAIN_THREAD):
                 state.paths[f"{name} ({thread.name})"] = _path(frames.get(thread.ident or 0))
@@ -191,14 +191,14 @@ def _time_once(config: AppConfig, method: str, times: dict[str, int]) -> None:
 
 def call_path() -> list[Frame]:
     """The call stack of this thread, outermost first, without our own frames."""
-    return _path(sys._getframe(1))  # noqa: SLF001
+    return _path(sys._getframe(1))
 
 
 def software() -> str:
     """The server that calls us, with its version where it is a package, such as ``uvicorn 0.32.0``; "" when unknown."""
     try:
-        own = _files(sys._getframe(1))  # noqa: SLF001
-        others = [file for frame in sys._current_frames().values() for file in _files(frame)]  # noqa: SLF001
+        own = _files(sys._getframe(1))
+        others = [file for frame in sys._current_frames().values() for file in _files(frame)]
     except Exception as error:
         faults.note("probes: server software", error)
         return ""

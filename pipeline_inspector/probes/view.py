@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import wraps
 from threading import get_ident
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from asgiref.sync import iscoroutinefunction
 from django.core.handlers.base import BaseHandler
@@ -18,7 +17,8 @@ from pipeline_inspector.recording.tape import current, now
 
 View = Callable[..., Any]
 
-_is_async: "WeakKeyDictionary[View, bool]" = WeakKeyDictionary()
+_KNOWN_VIEWS = 5000
+_is_async: dict[View, bool] = {}
 
 
 def install() -> None:
@@ -38,7 +38,7 @@ def install() -> None:
         tape.view_made = now()
         return timed
 
-    make_view_atomic._pipeline_inspector = True  # type: ignore[attr-defined]  # noqa: SLF001
+    make_view_atomic._pipeline_inspector = True  # type: ignore[attr-defined]
     BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[method-assign]
 
 
@@ -46,6 +46,8 @@ def _asks_for_await(view: View) -> bool:
     try:
         known = _is_async.get(view)
         if known is None:
+            if len(_is_async) > _KNOWN_VIEWS:
+                _is_async.clear()
             known = _is_async[view] = iscoroutinefunction(view)
     except TypeError:
         return iscoroutinefunction(view)

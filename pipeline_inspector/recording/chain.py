@@ -16,6 +16,11 @@ from pipeline_inspector import clock
 from pipeline_inspector.recording.tape import ENTRY, OFF, STRIDE
 from pipeline_inspector.records import Frame, Mode, NotUsed, Plan, PlanLayer
 
+LEARNING = 20
+"""So many first requests of a chain keep every boundary, to learn which attributes its layers exchange."""
+
+WATCHED_AT_MOST = 8
+
 HOOKS = ("process_request", "process_view", "process_exception", "process_template_response", "process_response")
 
 
@@ -83,6 +88,8 @@ class LoadedChain:
         self.software = ""
         self.loaded_at = clock.wall()
         self.template: list[Any] = []
+        self.learning = LEARNING
+        self.watched: tuple[str, ...] = ()
         self._described: Plan | None = None
         self._templates: dict[frozenset[str], tuple[list[Any], tuple[str, ...]]] = {}
 
@@ -94,6 +101,11 @@ class LoadedChain:
             if seen[layer.path] > 1:
                 layer.id = f"{layer.path}#{seen[layer.path]}"
         self.template = [0] * (STRIDE * (len(self.layers) + 1))
+
+    def watch(self, name: str) -> None:
+        """A layer exchanged the request attribute ``name``: look at it at every boundary from now on."""
+        if name not in self.watched and len(self.watched) < WATCHED_AT_MOST:
+            self.watched = (*self.watched, name)
 
     def slots(self, off: frozenset[str]) -> tuple[list[Any], tuple[str, ...]]:
         """A template of slots with the layers named in ``off`` marked, and the ids of those that this chain has."""

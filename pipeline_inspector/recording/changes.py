@@ -3,6 +3,7 @@
 A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core.
 """
 
+from itertools import pairwise
 from operator import is_
 from typing import Any
 
@@ -24,12 +25,16 @@ Named = dict[str, Any]
 Answer = tuple[int, dict[str, tuple[str, str]], Any]
 
 LONGEST = 2000
+
 _SHORT = 200
 _KNOWN = 4000
 _LIMIT = 300
 _UNTOLD = frozenset(
-    "_pipeline_tape COOKIES GET headers accepted_types accepted_types_by_precedence _post _files _body _stream"
-    " _read_started _post_parse_error _cached_media_type _current_scheme_host".split()
+    {
+        *("_pipeline_tape", "COOKIES", "GET", "headers", "accepted_types", "accepted_types_by_precedence", "_post"),
+        *("_files", "_body", "_stream", "_read_started", "_post_parse_error", "_cached_media_type"),
+        *("_current_scheme_host",),
+    }
 )
 """Ours, and what Django's request keeps of its own once it was asked for: nobody set these."""
 
@@ -59,45 +64,40 @@ class Comparer:
         reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] not in (0, OFF)]
         if not reached:
             return found, 0
-        outer, attributes = reached[0], slots[reached[0] + ATTRIBUTES_IN]
-        for base in reached[1:]:
-            entered = slots[base + ATTRIBUTES_IN]
-            self._attributes(found, outer // STRIDE, attributes, entered)
-            outer, attributes = base, entered
-        innermost = reached[-1]
-        response = self._core(found, tape, attributes) if innermost == 0 else None
+        attributes = slots[reached[0] + ATTRIBUTES_IN] or {}
+        for outer, base in pairwise(reached):
+            attributes = self._attributes(found, outer // STRIDE, attributes, slots[base + ATTRIBUTES_IN], tape)
+        response = None
+        if reached[-1] == 0:
+            attributes, response = self._core(found, tape, attributes)
         for base in reversed(reached):
-            left = slots[base + ATTRIBUTES_OUT]
-            if left is not None and left != 0:
-                if base or innermost:
-                    self._attributes(found, base // STRIDE, attributes, left)
-                attributes = left
-            if slots[base + HEADERS]:
-                answer = slots[base + STATUS], slots[base + HEADERS], slots[base + COOKIES]
+            attributes = self._attributes(found, base // STRIDE, attributes, slots[base + ATTRIBUTES_OUT], tape)
+            if slots[base + STATUS]:
+                headers = slots[base + HEADERS] or (response[1] if response else {})
+                answer = slots[base + STATUS], headers, slots[base + COOKIES]
                 self._responses(found, base // STRIDE, response, answer)
                 response = answer
+        self._attributes(found, 0, attributes, tape.attributes, tape)
         return found[:_LIMIT], max(0, len(found) - _LIMIT)
 
-    def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> Answer | None:
+    def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> tuple[Attributes, Answer | None]:
         response: Answer | None = None
         for event in tape.events:
             if event[0] != HOOK:
                 continue
             position, after, answer = event[4], event[7], event[8]
-            if after is not None:
-                self._attributes(found, position, attributes, after)
-                attributes = after
+            attributes = self._attributes(found, position, attributes, after, tape)
             if answer is not None:
                 self._responses(found, position if event[5] else 0, response, answer)
                 response = answer
-        left = tape.slots[ATTRIBUTES_OUT]
-        if left:
-            self._attributes(found, 0, attributes, left)
-        return response
+        return attributes, response
 
-    def _attributes(self, found: list[Change], position: int, before: Attributes, after: Attributes) -> None:
-        if len(before) == len(after) and all(map(is_, before.values(), after.values())):
-            return
+    def _attributes(
+        self, found: list[Change], position: int, before: Attributes, after: Attributes | None, tape: Tape
+    ) -> Attributes:
+        """Adds what differs; gives the newer of the two. No snapshot: nothing was seen to differ."""
+        if not after or (len(before) == len(after) and all(map(is_, before.values(), after.values()))):
+            return before
         describe = self._redactor.attribute
         for name, value in after.items():
             if name in _UNTOLD:
@@ -107,18 +107,23 @@ class Comparer:
                 found.append((owner, "request", "attribute", name, "added", None, describe(name, value)))
             elif before[name] is not value:
                 old = describe(name, before[name])
+                tape.chain.watch(name)
                 found.append((owner, "request", "attribute", name, "changed", old, describe(name, value)))
-        for name in before.keys() - after.keys() - _UNTOLD:
-            found.append((position, "request", "attribute", name, "removed", describe(name, before[name]), None))
+        found.extend(
+            (position, "request", "attribute", name, "removed", describe(name, before[name]), None)
+            for name in before.keys() - after.keys() - _UNTOLD
+        )
+        return after
 
     def _responses(self, found: list[Change], position: int, before: Answer | None, after: Answer) -> None:
         if before is None:
             found.append((position, "response", "status", "status", "added", None, str(after[0])))
-            before = after[0], {}, 0
+            nothing: Answer = (after[0], {}, 0)
+            before = nothing
         elif before[0] != after[0]:
             found.append((position, "response", "status", "status", "changed", str(before[0]), str(after[0])))
         if before[1] != after[1]:
-            self._compare(found, position, "header", before[1], after[1])
+            self._compare(found, position, "header", dict(before[1]), dict(after[1]))
         if before[2] != after[2]:
             self._compare(found, position, "cookie", before[2] or {}, after[2] or {})
 

@@ -70,7 +70,7 @@ def _message(error: BaseException) -> str:
         return "no pattern matches"
     try:
         return str(error)[:MESSAGE_LIMIT]
-    except Exception:  # noqa: BLE001 - a __str__ of the user's may do anything
+    except Exception:
         return "(its text could not be made)"
 
 

@@ -27,7 +27,6 @@ PAUSE = 0.02
 IDLE = 0.25
 HOUSEKEEPING = 1.0
 NOT_CLOSED_AFTER = 10.0
-PROCESS_EVERY = 60.0
 
 
 class Sealing(Protocol):
@@ -95,7 +94,7 @@ _starting = threading.Lock()
 
 def connect(outlets: Outlets) -> None:
     """Say where records go. May be called again."""
-    global _outlets  # noqa: PLW0603
+    global _outlets
     _outlets = outlets
 
 
@@ -106,7 +105,7 @@ def begin(tape: Tape) -> None:
 
 def finish(tape: Tape) -> None:
     """A request is over; the first call counts. Appends and returns; never raises."""
-    global _dropped  # noqa: PLW0603
+    global _dropped
     if running.pop(tape.number, None) is None:
         return
     tape.open = False
@@ -168,7 +167,7 @@ _busy = threading.Event()
 
 
 def _start() -> None:
-    global _thread  # noqa: PLW0603
+    global _thread
     with _starting:
         if _thread is None and _outlets is not None:
             _thread = threading.Thread(target=_run, name="pipeline-inspector-recorder", daemon=True)
@@ -181,7 +180,7 @@ def _run() -> None:
     while _thread is me:
         try:
             keeper.turn()
-        except Exception as error:  # noqa: BLE001 - the recorder outlives any failure of a turn
+        except Exception as error:
             faults.note("recorder", error)
             time.sleep(IDLE)
 
@@ -193,7 +192,7 @@ class Keeper:
         self._plans: set[str] = set()
         self._rows_shown = False
         self._housekept = 0.0
-        self._process_put = 0.0
+        self._process: Process | None = None
         self._faults_told = 0
 
     def turn(self) -> None:
@@ -216,7 +215,7 @@ class Keeper:
         self._sleep(worked=worked, watched=watched)
 
     def _sleep(self, *, worked: int, watched: bool) -> None:
-        global _idle  # noqa: PLW0603
+        global _idle
         if worked:
             time.sleep(0 if worked == BATCH else PAUSE)
             return
@@ -278,15 +277,15 @@ class Keeper:
         if told != self._faults_told:
             self._guarded("store: faults", lambda: outlets.store().put_faults(process.id, seen))
             self._faults_told = told
-        if self._housekept - self._process_put > PROCESS_EVERY or not self._process_put:
+        if process is not self._process:
+            self._process = process
             self._guarded("store: process", lambda: outlets.store().put_process(process))
-            self._process_put = self._housekept
 
     @staticmethod
     def _guarded(where: str, work: Callable[[], Any], otherwise: Any = None) -> Any:
         try:
             return work()
-        except Exception as error:  # noqa: BLE001 - whatever fails here must not reach the site
+        except Exception as error:
             faults.note(where, error)
             return otherwise
 
@@ -296,7 +295,11 @@ def clear(tape: Tape) -> None:
     tape.slots = []
     tape.events = []
     tape.meta = {}
-    tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = None
+    tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = tape.attributes = (
+        None
+    )
+    tape.seen = {}
+    tape.headers = None
     if tape.transport is not None:
         tape.transport.tape = tape.transport.source = None
         tape.transport = None
@@ -311,7 +314,7 @@ def _take(queue: deque[Tape], most: int) -> Iterable[Tape]:
 
 
 def _after_fork() -> None:
-    global _thread, _starting, _idle  # noqa: PLW0603
+    global _thread, _starting, _idle
     _thread = None
     _idle = False
     _starting = threading.Lock()

@@ -20,17 +20,18 @@ from pipeline_inspector.recording.frames import users_line
 from pipeline_inspector.recording.tape import (
     AGAIN,
     CACHE,
+    COOKIES,
     ENTRY,
     EXIT,
+    HEADERS,
     HOOK,
     HOP_END,
     HOP_START,
     LOG,
     OFF,
     QUERY,
-    RAISED,
     RENDER,
-    RESPONSE,
+    STATUS,
     STRIDE,
     TEMPLATE,
     Tape,
@@ -43,6 +44,7 @@ OTHERS_KEPT = 500
 HEADERS_KEPT = 150
 TRIED_KEPT = 300
 TEXT_KEPT = 4000
+MESSAGE_KEPT = 1000
 
 _CONVERTER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _header_names: dict[str, str] = {}
@@ -219,13 +221,14 @@ class Sealer:
         }
         queries, templates = kept["queries"], kept["templates"]
         cache_calls, logs = kept["cache_calls"], kept["logs"]
+        redactor = self._redactor
         for event in tape.events:
             kind = event[0]
             times = (event[1] - start, event[2] - start, threads.number(event[3]))
             if kind == QUERY and len(queries) < QUERIES_KEPT:
                 _, _, _, _, sql, params, alias, rows, many, inside, error, code, line = event
-                sql = str(sql)
-                told = self._redactor.sql_params(sql, params)
+                told = redactor.sql_params(sql, params)
+                sql = redactor.sql(sql)
                 function = code.co_qualname if code is not None else ""
                 queries.append(
                     (
@@ -250,10 +253,11 @@ class Sealer:
                 )
             elif kind == CACHE and len(cache_calls) < OTHERS_KEPT:
                 _, _, _, _, alias, operation, key, hit, code, line = event
-                cache_calls.append((*times, alias, operation, self._redactor.text(key), hit, texts.file(code), line))
+                cache_calls.append((*times, alias, operation, redactor.text(key), hit, texts.file(code), line))
             elif kind == LOG and len(logs) < OTHERS_KEPT:
                 _, _, _, _, level, logger, template, args, file, line = event
-                logs.append((*times, level, logger, self._message(template, args), texts.number(str(file)), line))
+                message = redactor.log(logger, template, args)[:MESSAGE_KEPT]
+                logs.append((*times, level, logger, message, texts.number(str(file)), line))
             elif kind == HOOK and event[5]:
                 kept["hooks"].append((*times, event[4], event[5], event[6], *_inside(event, start), event[11]))
             elif kind == RENDER:
@@ -263,14 +267,6 @@ class Sealer:
             elif kind in (QUERY, TEMPLATE, CACHE, LOG) and kind != QUERY:
                 tape.dropped += 1
         return kept
-
-    def _message(self, template: Any, args: Any) -> str:
-        try:
-            text = str(template)
-            text = text % args if args else text
-        except Exception:  # noqa: BLE001 - a log call with wrong arguments, or a __str__ of the user's
-            text = str(template)
-        return str(self._redactor.text(text))[:1000]
 
     def _error(self, error: Any, start: int, texts: Texts) -> PackedError:
         return PackedError(
@@ -320,7 +316,7 @@ class Sealer:
         )
 
     def _request_headers(self, meta: dict[str, Any]) -> list[tuple[str, str]]:
-        header = self._redactor.header
+        header = self._comparer.header
         found: list[tuple[str, str]] = []
         for key, value in meta.items():
             if key[:5] == "HTTP_" or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -330,14 +326,14 @@ class Sealer:
                     if len(_header_names) < 1000:
                         _header_names[key] = name
                 if value:
-                    found.append((name, str(header(name, str(value)))[:2000]))
+                    found.append((name, header(name, str(value))))
         return found[:HEADERS_KEPT]
 
     def _response_headers(self, final: tuple[Any, ...] | None) -> list[tuple[str, str]]:
         if final is None:
             return []
-        header = self._redactor.header
-        found = [(name, str(header(name, str(value)))[:2000]) for name, value in final[1].values()]
+        header = self._comparer.header
+        found = [(name, header(name, str(value))) for name, value in final[1].values()]
         cookies = final[2] or {}
         found += [("Set-Cookie", f"{name}={self._redactor.cookie(name, value)}") for name, value in cookies.items()]
         return found[:HEADERS_KEPT]
@@ -354,7 +350,7 @@ class _Threads:
 
     def name(self, ident: int) -> str:
         if ident not in self._by_ident:
-            thread = threading._active.get(ident)  # type: ignore[attr-defined]  # noqa: SLF001
+            thread = threading._active.get(ident)  # type: ignore[attr-defined]
             self._by_ident[ident] = thread.name if thread is not None else (f"thread {ident}" if ident else "")
         return self._by_ident[ident]
 
@@ -389,9 +385,7 @@ def _slot(slots: list[Any], base: int, start: int) -> PackedSlot:
         return PackedSlot(packed.SKIPPED, NEVER, NEVER, *hops)
     if not entry:
         return PackedSlot(packed.NOT_REACHED, NEVER, NEVER, *hops)
-    return PackedSlot(
-        packed.REACHED, entry - start, _since(slots[base + EXIT], start), *hops, _since(slots[base + RAISED], start)
-    )
+    return PackedSlot(packed.REACHED, entry - start, _since(slots[base + EXIT], start), *hops)
 
 
 def _inside(event: tuple[Any, ...], start: int) -> tuple[int, int]:
@@ -413,9 +407,13 @@ def _answerer(tape: Tape) -> int:
         if event[0] == HOOK and event[5] == "process_view" and event[6]:
             return int(event[4])
     reached = _reached(tape)
-    if not reached or reached[0] == 0 or tape.slots[reached[0] * STRIDE + RAISED] or not tape.end or tape.aborted:
+    if not reached or reached[0] == 0 or _raised_at(tape, reached[0]) or not tape.end or tape.aborted:
         return 0
     return reached[0]
+
+
+def _raised_at(tape: Tape, position: int) -> bool:
+    return any(error.where == ("layer", position) for error in tape.errors or ())
 
 
 def _is_aborted(tape: Tape) -> bool:
@@ -431,8 +429,8 @@ def _final(tape: Tape) -> tuple[Any, ...] | None:
     if tape.response is not None:
         return tape.response  # type: ignore[no-any-return]
     for base in range(len(tape.slots) - STRIDE, -1, -STRIDE):
-        if tape.slots[base + RESPONSE]:
-            return tape.slots[base + RESPONSE]  # type: ignore[no-any-return]
+        if tape.slots[base + HEADERS]:
+            return tape.slots[base + STATUS], tape.slots[base + HEADERS], tape.slots[base + COOKIES]
     return None
 
 
@@ -519,11 +517,12 @@ def _way(way: Any, start: int) -> tuple[int, int, int, int, int, int, int] | Non
     if way is None:
         return None
     stamps = (way.called, way.started, way.response_started, way.first_byte, way.last_byte)
-    return (*(_since(stamp, start) for stamp in stamps), way.chunks, way.sent)  # type: ignore[return-value]
+    called, started, response_started, first, last = (_since(stamp, start) for stamp in stamps)
+    return called, started, response_started, first, last, way.chunks, way.sent
 
 
 def _where(tape: Tape) -> str | None:
-    frame = sys._current_frames().get(tape.view_thread or tape.thread)  # noqa: SLF001
+    frame = sys._current_frames().get(tape.view_thread or tape.thread)
     task = tape.task
     if task is not None:
         stack = task.get_stack(limit=1)

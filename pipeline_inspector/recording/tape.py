@@ -5,6 +5,10 @@ Place ``ENTRY`` is the stamp of entry; a value there before entry means that som
 of an earlier entry. Layers are counted from the inside here (``position``: the core is 0, the innermost layer 1), because
 Django builds a chain in that order; a record counts from the outside.
 
+Snapshots are taken only where something differs from the boundary before: 0 there means "as before". Headers are compared
+whole. Of the request's attributes the number is compared, and the identity of those named in ``watched``: names that a
+layer of this chain was seen to exchange. While a chain is ``learning`` (its first requests) every boundary is kept.
+
 ``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, the rest is counted:
 
 ======== ==============================================================================================================
@@ -29,8 +33,8 @@ from pipeline_inspector import clock
 
 now = clock.now
 
-STRIDE = 8
-ENTRY, ATTRIBUTES_IN, EXIT, RESPONSE, ATTRIBUTES_OUT, HOP_START, HOP_END, RAISED = range(STRIDE)
+STRIDE = 9
+ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, HOP_START, HOP_END = range(STRIDE)
 OFF = -1
 EVENT_LIMIT = 4000
 
@@ -56,9 +60,14 @@ class Tape:
     urlconf: Any = None
     errors: list[Any] | None = None
     response: Any = None
+    attributes: Any = None
     transport: Any = None
     task: Any = None
     thread = 0
+    width = -1
+    watched: tuple[str, ...] = ()
+    headers: Any = None
+    learning = True
     off: tuple[str, ...] = ()
     body_bytes: int | None = None
     streaming = False
@@ -70,6 +79,7 @@ class Tape:
         self.slots = slots
         self.number = number
         self.events: list[tuple[Any, ...]] = []
+        self.seen: dict[str, Any] = {}
         self.meta = request.META
         self.path = request.path
         self.method = request.method
@@ -81,6 +91,18 @@ class Tape:
             events.append(event)
         else:
             self.dropped += 1
+
+    def kept(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """A snapshot of the request's ``attributes``, which the next boundaries are compared with."""
+        if not self.learning:
+            self.width = len(attributes)
+        self.seen = copied = attributes.copy()
+        return copied
+
+    def exchanged(self, attributes: dict[str, Any]) -> bool:
+        """Is one of the watched attributes another object than in the last snapshot?"""
+        seen = self.seen
+        return any(attributes.get(name) is not seen.get(name) for name in self.watched)
 
     def __copy__(self) -> "Tape":
         return self
