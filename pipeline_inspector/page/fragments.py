@@ -10,6 +10,7 @@ from typing import Literal
 from django.utils.safestring import mark_safe
 
 from pipeline_inspector.page import tabs
+from pipeline_inspector.page.cards import card, overview, telling_layer, totals
 from pipeline_inspector.page.drawing import render
 from pipeline_inspector.page.formats import class_name, short_name
 from pipeline_inspector.readings.core import Core
@@ -17,7 +18,7 @@ from pipeline_inspector.readings.onion import CX, CY, HEIGHT, WIDTH, onion
 from pipeline_inspector.readings.onion import running as of_running
 from pipeline_inspector.readings.statistics import Statistics
 from pipeline_inspector.readings.way import reached_core
-from pipeline_inspector.records import Layer, Plan, RequestRecord, Span, Summary
+from pipeline_inspector.records import Plan, RequestRecord, Summary
 
 _FOLDER = "pipeline_inspector/"
 ROWS = 200
@@ -31,7 +32,14 @@ Scope = Literal["everyone", "me"]
 
 def row(summary: Summary, base: str, selected: bool = False) -> str:
     """One ``<li>`` of the list."""
-    context = {"row": summary, "base": base, "selected": selected, "bar": _bar(summary), "told": _told(summary)}
+    context = {
+        "row": summary,
+        "base": base,
+        "selected": selected,
+        "bar": _bar(summary),
+        "told": _told(summary),
+        "bad": _is_bad(summary),
+    }
     return render(_FOLDER + "_row.html", context)
 
 
@@ -67,12 +75,18 @@ def _bar(summary: Summary) -> list[_Segment]:
     return found
 
 
+def _is_bad(summary: Summary) -> bool:
+    return bool(summary.exception) and summary.exception != "Resolver404"
+
+
 def _told(summary: Summary) -> str:
     """What is most worth saying about a request in one line."""
     if summary.state == "running" and summary.layer_now:
         return "in " + short_name(summary.layer_now.partition("#")[0])
     if summary.answered_by:
         return f"{short_name(summary.answered_by.partition('#')[0])} answered"
+    if summary.exception == "Resolver404":
+        return "no view matched"
     told = class_name(summary.exception or "") or summary.note or summary.view or summary.route
     return told or ("no view matched" if summary.status == 404 else "")
 
@@ -95,10 +109,10 @@ def stage(record: RequestRecord, tab: str, base: str, csrf_token: str = "", wher
         "tab": tab,
         "tabs": available,
         "body": mark_safe(body),  # noqa: S308
-        "totals": _totals(record),
+        "totals": totals(record),
         "cards": [card(record, layer.index) for layer in record.layers],
         "overview": overview(record, base),
-        "chosen": _telling_layer(record),
+        "chosen": telling_layer(record),
         "csrf_token": csrf_token,
         "where": _source_line(where),
         "cut": _cut(record),
@@ -148,66 +162,6 @@ def _core_lines(core: Core) -> dict[str, float]:
     return {"title": CY - 21, "figure": CY + 5, "note": CY + 25}
 
 
-@dataclass(frozen=True)
-class Totals:
-    """Nanoseconds of the whole request by what they were spent on."""
-
-    layers: int
-    hops: int
-    resolver: int
-    view: int
-    render: int
-
-
-def _totals(record: RequestRecord) -> Totals:
-    def of(*kinds: str) -> int:
-        return sum(span.duration_ns for span in record.spans if span.kind in kinds)
-
-    return Totals(
-        layers=sum(layer.in_ns + layer.out_ns for layer in record.layers),
-        hops=of("hop") or sum(layer.hop_ns for layer in record.layers),
-        resolver=of("resolve") + sum(span.duration_ns for span in record.spans if span.kind == "hook"),
-        view=of("view"),
-        render=of("render"),
-    )
-
-
-@dataclass(frozen=True)
-class Part:
-    """One kind of work in a request: where its piece of the bar begins and how wide it is, in percent."""
-
-    kind: str
-    label: str
-    ns: int
-    start: float
-    width: float
-
-
-def _parts(record: RequestRecord) -> list[Part]:
-    totals = _totals(record)
-    named = [
-        ("layers", "middleware", totals.layers),
-        ("hops", "thread hops", totals.hops),
-        ("resolver", "resolver and hooks", totals.resolver),
-        ("view", "view", totals.view),
-        ("templates", "render", totals.render),
-    ]
-    whole = max(record.duration_ns, sum(ns for _, _, ns in named), 1)
-    found, start = [], 0.0
-    for kind, label, ns in named:
-        width = 100 * ns / whole
-        if ns:
-            found.append(Part(kind, label, ns, round(start, 2), round(width, 2)))
-        start += width
-    return found
-
-
-def _telling_layer(record: RequestRecord) -> int | None:
-    """The layer whose card stands open at first: the one that answered, raised or rescued."""
-    special = ("answered", "raised", "rescued")
-    return next((layer.index for layer in record.layers if layer.outcome in special), None)
-
-
 def _cut(record: RequestRecord) -> str:
     lost = record.dropped
     counts = [(lost.events, "events"), (lost.changes, "changes"), (lost.queries, "queries")]
@@ -217,87 +171,6 @@ def _cut(record: RequestRecord) -> str:
 def _source_line(where: str | None) -> tuple[str, str] | None:
     file, _, line = (where or "").rpartition(":")
     return (file, line) if file else None
-
-
-# -- cards ----------------------------------------------------------------------------------------------------------
-
-
-def card(record: RequestRecord, layer_index: int) -> str:
-    """What there is to say about one layer in this request: times, what it changed, what ran inside it."""
-    layer = next(layer for layer in record.layers if layer.index == layer_index)
-    inside = _spans_inside(record, layer)
-    hooks = [span for span in record.spans if span.kind == "hook" and span.layer == layer_index]
-    durations = {span.id: span.duration_ns for span in record.spans}
-    context = {
-        "record": record,
-        "layer": layer,
-        "said": _said(record, layer),
-        "hooks": hooks,
-        "hidden": layer_index != _telling_layer(record),
-        "queries": [(query, durations.get(query.span, 0)) for query in record.queries if query.span in inside],
-        "templates": [(item, durations.get(item.span, 0)) for item in record.templates if item.span in inside],
-        "cache_calls": [item for item in record.cache_calls if item.span in inside],
-        "logs": [item for item in record.logs if item.span in inside],
-    }
-    return render(_FOLDER + "_card.html", context)
-
-
-def overview(record: RequestRecord, base: str) -> str:
-    """The card that stands while no layer is chosen: where the time went."""
-    costly = sorted(record.layers, key=lambda layer: -(layer.in_ns + layer.out_ns + layer.hop_ns))[:4]
-    context = {
-        "record": record,
-        "base": base,
-        "parts": _parts(record),
-        "costly": [(layer, layer.in_ns + layer.out_ns + layer.hop_ns) for layer in costly],
-        "hidden": _telling_layer(record) is not None,
-    }
-    return render(_FOLDER + "_overview.html", context)
-
-
-def _spans_inside(record: RequestRecord, layer: Layer) -> set[int]:
-    """Ids of the spans that belong to the layer itself, not to what it called inward."""
-    parents: dict[int, Span] = {span.id: span for span in record.spans}
-    own = {
-        span.id for span in record.spans if span.layer == layer.index and span.kind in ("layer_in", "layer_out", "hook")
-    }
-
-    def belongs(span: Span | None) -> bool:
-        while span is not None:
-            if span.id in own:
-                return True
-            if span.kind in ("layer_in", "layer_out", "hook", "view", "render", "resolve"):
-                return False
-            span = parents.get(span.parent) if span.parent is not None else None
-        return False
-
-    return {span.id for span in record.spans if belongs(span)}
-
-
-def _said(record: RequestRecord, layer: Layer) -> str:
-    """One sentence on what is special about the layer in this request; empty when nothing is."""
-    deeper = [other for other in record.layers if other.index > layer.index]
-    unreached = "The view was not reached." if not deeper else f"{_names(deeper)}, and the view were not reached."
-    status = f" with {record.response.status}" if record.response else ""
-    if layer.outcome == "answered":
-        return f"Answered the request itself{status}. {unreached}"
-    if layer.outcome == "raised" and record.exception:
-        tail = "" if reached_core(record) else f" {unreached}"
-        return f"Raised {record.exception.type}: {record.exception.message}.{tail}"
-    if layer.outcome == "rescued" and record.exception:
-        return f"Made a response{status} of the {record.exception.type}."
-    if layer.outcome == "off":
-        return "Switched off for this request: the request passed it by."
-    if layer.outcome == "not_reached":
-        return (
-            "The request has not come this far." if record.state == "running" else "The request did not come this far."
-        )
-    return ""
-
-
-def _names(layers: list[Layer]) -> str:
-    names = [(layer.name or layer.path).removesuffix("Middleware") for layer in layers]
-    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])}, {len(names) - 2} more layers"
 
 
 # -- the chain ------------------------------------------------------------------------------------------------------

@@ -73,7 +73,12 @@ def _state(record: RequestRecord) -> State:
         return "running"
     where = record.exception.raised_in if record.exception else ""
     inside = where and where not in {layer.id for layer in record.layers}
-    return "raised" if inside else "reached"
+    return "raised" if inside and not _unmatched(record) else "reached"
+
+
+def _unmatched(record: RequestRecord) -> bool:
+    """Did no pattern match the path?"""
+    return record.view is None and bool(record.tried)
 
 
 def view_name(record: RequestRecord) -> str:
@@ -87,7 +92,7 @@ def view_name(record: RequestRecord) -> str:
 def _title(record: RequestRecord, state: State) -> str:
     if state == "not_reached":
         return "not reached yet" if record.state == "running" else "not reached"
-    return view_name(record) or ("no match" if record.tried else "core")
+    return view_name(record) or ("no match" if _unmatched(record) else "core")
 
 
 def _figure(record: RequestRecord, state: State) -> str:
@@ -95,7 +100,7 @@ def _figure(record: RequestRecord, state: State) -> str:
         return record.exception.type.rpartition(".")[2]
     if state == "running":
         return "running"
-    return "404" if state == "reached" and record.view is None and record.tried else ""
+    return "404" if state == "reached" and _unmatched(record) else ""
 
 
 def _note(record: RequestRecord, state: State) -> str:
@@ -105,7 +110,7 @@ def _note(record: RequestRecord, state: State) -> str:
     if state == "raised" and record.exception and record.exception.frames:
         frame = record.exception.frames[-1]
         return f"{frame.file.rpartition('/')[2]}:{frame.line}"
-    if record.view is None and record.tried:
+    if _unmatched(record):
         return f"{len(record.tried)} patterns tried"
     return " · ".join(_counted(record))
 

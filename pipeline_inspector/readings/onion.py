@@ -24,7 +24,7 @@ HEAT_NS = (30_000, 100_000, 300_000, 1_000_000, 3_000_000)
 
 Side = Literal["in", "out"]
 
-_NAME_THICKNESS = 13.0
+_NAME_THICKNESS = 11.5
 _LANES = (-11.0, 11.0, -29.0, 29.0)
 _PILL_HEIGHT = 16.0
 _HOP_RADIUS = 8.5
@@ -115,7 +115,11 @@ class Onion:
     hops: list[Hop]
     way: list[Stretch]
     core: Core
-    named: bool
+
+    @property
+    def named(self) -> bool:
+        """Has every ring room for its name?"""
+        return all(ring.name_path for ring in self.rings)
 
 
 def heat(ns: int) -> int:
@@ -126,9 +130,8 @@ def heat(ns: int) -> int:
 def onion(record: RequestRecord) -> Onion:
     """The picture of a finished or running request."""
     radii = _radii(record.layers)
-    named = bool(radii) and min(outer - inner for inner, outer in radii) >= _NAME_THICKNESS
     rings = [
-        _ring(layer, inner, outer, named=named, back=_came_back(record, layer))
+        _ring(layer, inner, outer, back=_came_back(record, layer))
         for layer, (inner, outer) in zip(record.layers, radii, strict=True)
     ]
     core_radius = core_size(len(rings))
@@ -139,7 +142,6 @@ def onion(record: RequestRecord) -> Onion:
         hops=_hops(rings, core_radius, record),
         way=way_of(record, middles, [(ring.inner, ring.outer) for ring in rings], core_radius, (CX, CY), WIDTH),
         core=core_of(record, core_radius, (CX, CY)),
-        named=named,
     )
 
 
@@ -190,14 +192,14 @@ def _radii(layers: list[Layer]) -> list[tuple[float, float]]:
     if not count:
         return []
     room = OUTER - core_size(count)
-    least = min(15.0, 0.6 * room / count)
+    least = min(14.5, (0.72 if count <= 16 else 0.5) * room / count)
     weights = [0.04 + _cost(layer) for layer in layers]
     spare = (room - least * count) / sum(weights)
     found = []
     outer = OUTER
     for weight in weights:
         thickness = least + spare * weight
-        found.append((outer - thickness + min(2.0, thickness * 0.12), outer))
+        found.append((outer - thickness + min(2.0, thickness * 0.1), outer))
         outer -= thickness
     return found
 
@@ -208,7 +210,7 @@ def _cost(layer: Layer) -> float:
     return min(1.0, max(0.0, math.log10(max(ns, 1) / HEAT_NS[0]) / 2.5))
 
 
-def _ring(layer: Layer, inner: float, outer: float, *, named: bool, back: bool) -> Ring:
+def _ring(layer: Layer, inner: float, outer: float, *, back: bool) -> Ring:
     there = layer.outcome not in ("not_reached", "off")
     name = layer.name or layer.path.rpartition(".")[2]
     short = name.removesuffix("Middleware") or name
@@ -220,7 +222,9 @@ def _ring(layer: Layer, inner: float, outer: float, *, named: bool, back: bool) 
         way_in=Half("in", half_path(inner, outer, "in", (CX, CY)), layer.in_ns, heat(layer.in_ns), there),
         way_out=Half("out", half_path(inner, outer, "out", (CX, CY)), layer.out_ns, heat(layer.out_ns), there and back),
         short=short,
-        name_path=f"M{CX - base:.2f},{CY} A{base:.2f},{base:.2f} 0 0 1 {CX + base:.2f},{CY}" if named else None,
+        name_path=f"M{CX - base:.2f},{CY} A{base:.2f},{base:.2f} 0 0 1 {CX + base:.2f},{CY}"
+        if outer - inner >= _NAME_THICKNESS
+        else None,
     )
 
 

@@ -227,10 +227,16 @@ def test_a_running_request_of_an_unknown_chain_is_a_core_without_rings() -> None
 
 
 def test_names_are_drawn_only_where_they_fit() -> None:
-    assert onion(samples.record("passed", 11)).named
-    crowd = onion(samples.record("passed", 40))
-    assert not crowd.named
-    assert all(ring.name_path is None for ring in crowd.rings)
+    assert all(ring.name_path for ring in onion(samples.record("passed", 14)).rings)
+    named = [ring.short for ring in onion(samples.record("passed", 40)).rings if ring.name_path]
+    assert named == ["Session", "Tenant", "Audit"], "in a crowd only the costly ones have room"
+
+
+def test_a_path_that_no_pattern_matches_says_so_in_the_core() -> None:
+    record = samples.record("not_found", 8)
+    record.exception = ExceptionInfo("Resolver404", "no pattern matches", raised_in="resolver", rescued_by="django")
+    core = onion(record).core
+    assert (core.state, core.title, core.figure, core.note) == ("reached", "no match", "404", "5 patterns tried")
 
 
 def test_the_core_tells_resolver_hooks_and_render_with_their_times() -> None:
