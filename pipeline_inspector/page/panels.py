@@ -9,8 +9,10 @@ from pipeline_inspector.control.advice import Finding
 from pipeline_inspector.page import fragments
 from pipeline_inspector.page.drawing import render
 from pipeline_inspector.page.sql import readable
+from pipeline_inspector.page.tabs import Step, drawn, steps
 from pipeline_inspector.readings.compare import Comparison, compare
 from pipeline_inspector.readings.statistics import LayerStatistics, Statistics
+from pipeline_inspector.readings.stretches import Stretch, stretches
 from pipeline_inspector.records import Plan, PlanLayer, Process, RequestRecord, Stage, Summary
 
 _FOLDER = "pipeline_inspector/"
@@ -196,23 +198,13 @@ def _queries(found: Comparison) -> list[_Query]:
 # -- the start ------------------------------------------------------------------------------------------------------
 
 
-class _Stretch(NamedTuple):
-    """What lies between two moments of a start, in percent of the whole."""
-
-    name: str
-    at_ns: int
-    took_ns: int
-    left: str
-    width: str
-
-
 class _Started(NamedTuple):
     """One process as the template needs it."""
 
     process: Process
-    whole_ns: int
-    stretches: list[_Stretch]
-    paths: list[tuple[str, list[Any]]]
+    last: Stretch | None
+    stretches: list[tuple[Stretch, str, str]]
+    paths: list[tuple[str, list[Step]]]
     apps: list[tuple[str, int, int]]
     more_apps: int
     layers: list[tuple[str, int, int]]
@@ -231,25 +223,17 @@ def startup_page(processes: Iterable[Process], base: str, *, csrf_token: str = "
 
 
 def _started(process: Process) -> _Started:
-    moments = sorted(process.moments, key=lambda moment: moment.at_ns)
+    moments = list(process.moments)
+    if moments and min(moment.at_ns for moment in moments) > 0:
+        moments.append(Stage("process started", 0))
+    found = stretches(moments)
     apps = sorted(process.apps, key=lambda app: -(app[1] + app[2]))
     return _Started(
         process=process,
-        whole_ns=moments[-1].at_ns if moments else 0,
-        stretches=_stretches(moments),
-        paths=[(name, list(frames)) for name, frames in process.path.items() if frames],
+        last=found[-1] if found else None,
+        stretches=drawn(found),
+        paths=[(name, steps(frames)) for name, frames in process.path.items() if frames],
         apps=apps[:SLOWEST],
         more_apps=max(0, len(apps) - SLOWEST),
         layers=sorted(process.layers, key=lambda layer: -(layer[1] + layer[2])),
     )
-
-
-def _stretches(moments: Sequence[Stage]) -> list[_Stretch]:
-    whole = (moments[-1].at_ns - moments[0].at_ns) if moments else 0
-    found, before = [], moments[0].at_ns if moments else 0
-    for moment in moments:
-        left = 100 * (before - moments[0].at_ns) / whole if whole else 0.0
-        width = 100 * (moment.at_ns - before) / whole if whole else 0.0
-        found.append(_Stretch(moment.name, moment.at_ns, moment.at_ns - before, f"{left:.2f}", f"{width:.2f}"))
-        before = moment.at_ns
-    return found

@@ -8,8 +8,9 @@ from pipeline_inspector.page.drawing import render
 from pipeline_inspector.page.formats import short_name
 from pipeline_inspector.page.sql import readable, told
 from pipeline_inspector.readings.places import Place, Places
+from pipeline_inspector.readings.stretches import Stretch, stretches
 from pipeline_inspector.readings.timeline import Row, Segment, Tick, timeline
-from pipeline_inspector.records import Change, Frame, Query, RequestRecord, TemplateRender
+from pipeline_inspector.records import Change, Frame, Query, RequestRecord, Stage, TemplateRender
 
 _FOLDER = "pipeline_inspector/tabs/"
 QUERIES = 200
@@ -111,7 +112,7 @@ def _label(row: Row, statements: Mapping[int, str]) -> str:
         return statements.get(row.span, row.name)
     if row.kind == "layer":
         return " … ".join(short_name(name) for name in row.name.split(" … "))
-    return row.name.replace("Middleware.", ".") if row.kind == "hook" else row.name
+    return row.name.replace("Middleware.", ".") if row.kind in ("hook", "hop") else row.name
 
 
 def _line(row: Row, statements: Mapping[int, str]) -> _Line:
@@ -304,15 +305,20 @@ def _writers(record: RequestRecord) -> Mapping[tuple[str, str], tuple[str, int |
 
 
 def _server(record: RequestRecord) -> dict[str, Any]:
-    stages = [(stage.name, stage.at_ns) for stage in record.server.stages]
-    stages.append(("outermost layer entered", 0))
+    seen = {stage.name: stage.at_ns for stage in record.server.stages}
+    seen.setdefault("get_response", 0)
     if record.state != "running":
-        stages.append(("outermost layer left", record.duration_ns))
-    if record.response and record.response.first_byte_ns is not None:
-        stages.append(("first byte handed to the server", record.response.first_byte_ns))
-    if record.response and record.response.last_byte_ns is not None:
-        stages.append(("last byte handed to the server", record.response.last_byte_ns))
-    return {"stages": sorted(stages, key=lambda stage: stage[1]), "path": _frames(record.server.call_path)}
+        seen.setdefault("response made", record.duration_ns)
+    for name, at in (("first byte", "first_byte_ns"), ("last byte", "last_byte_ns")):
+        if record.response and getattr(record.response, at) is not None:
+            seen.setdefault(name, getattr(record.response, at))
+    found = stretches(Stage(name, at) for name, at in seen.items())
+    return {"stages": drawn(found), "path": steps(record.server.call_path)}
+
+
+def drawn(found: Iterable[Stretch]) -> list[tuple[Stretch, str, str]]:
+    """Each stretch with the place and width of its bar in percent."""
+    return [(stretch, _percent(stretch.left), _percent(stretch.width)) for stretch in found]
 
 
 # -- cache, logs, exception -----------------------------------------------------------------------------------------
@@ -336,15 +342,16 @@ def _logs(record: RequestRecord) -> dict[str, Any]:
     return {"lines": [(line, places.itself(line.span, line.at_ns)) for line in shown], "hidden": hidden}
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """One frame; ``own`` is the site's code, not a library's."""
 
     frame: Frame
     own: bool
 
 
-def _frames(frames: Iterable[Frame]) -> list[_Step]:
-    return [_Step(frame, not any(mark in frame.file for mark in _LIBRARY)) for frame in frames]
+def steps(frames: Iterable[Frame]) -> list[Step]:
+    """Frames as the page shows them, the site's own marked."""
+    return [Step(frame, not any(mark in frame.file for mark in _LIBRARY)) for frame in frames]
 
 
 _LIBRARY = ("/site-packages/", "/dist-packages/", "/lib/python", "<frozen")
@@ -356,7 +363,7 @@ def _exception(record: RequestRecord) -> dict[str, Any]:
         return {}
     return {
         "info": info,
-        "frames": _frames(info.frames),
+        "frames": steps(info.frames),
         "raised": _whence(info.raised_in, record),
         "rescued": _whence(info.rescued_by, record) if info.rescued_by else None,
     }

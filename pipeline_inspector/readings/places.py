@@ -46,7 +46,7 @@ class Places:
     def of(self, span_id: int | None, at_ns: int | None = None) -> Place:
         """The innermost place around a span, by its parents, else by time; ``at_ns`` helps where no span is given."""
         span = self._spans.get(span_id) if span_id is not None else None
-        around = self._parent(span) if span else None
+        around = self._closer(span, self._parent(span)) if span else None
         if around is None:
             at = span.start_ns if span else at_ns
             around = self._at(at, span) if at is not None else None
@@ -70,6 +70,17 @@ class Places:
                 return span
         return None
 
+    def _closer(self, span: Span, parent: Span | None) -> Span | None:
+        """The innermost template that ``span`` ran in, where it lies inside ``parent``; else ``parent``."""
+        if parent is None:
+            return None
+        inside = [
+            one
+            for one in self._enclosing
+            if one.kind == "template" and one is not span and _holds(parent, one) and _holds(one, span)
+        ]
+        return min(inside, key=lambda one: one.duration_ns, default=parent)
+
     def _at(self, at_ns: int, but: Span | None) -> Span | None:
         open_then = [
             span
@@ -77,3 +88,9 @@ class Places:
             if span is not but and span.start_ns <= at_ns < span.start_ns + max(span.duration_ns, 1)
         ]
         return min(open_then, key=lambda span: span.duration_ns, default=None)
+
+
+def _holds(outer: Span, inner: Span) -> bool:
+    return outer.start_ns <= inner.start_ns and (
+        inner.start_ns + inner.duration_ns <= outer.start_ns + outer.duration_ns
+    )

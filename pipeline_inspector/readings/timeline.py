@@ -20,6 +20,8 @@ ROWS = 200
 """No more rows than this; what is left out is counted."""
 
 _CROSSING = ("layer_in", "layer_out")
+_HOLDING = ("view", "render", "template", "hook")
+_HELD = ("query", "cache", "template")
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -135,13 +137,39 @@ def _nest(record: RequestRecord, whole: _Node) -> None:
     nodes = {span.id: layers[span.layer] for span in record.spans if span.kind in _CROSSING and span.layer in layers}
     others = [span for span in record.spans if span.id not in nodes]
     nodes |= {span.id: _Node(span.kind, span.name, [span], span.layer) for span in others}
+    holders = [span for span in others if span.kind in _HOLDING]
     for span in others:
-        around = nodes.get(span.parent) if span.parent is not None else None
+        around = _holder(span, holders, nodes)
         if around is None or around is nodes[span.id]:
             around = _around(span, layers, whole)
         around.inside.append(nodes[span.id])
     _stretch(whole)
     _mark_duplicates(record, nodes)
+
+
+def _holder(span: Span, holders: list[Span], nodes: dict[int, _Node]) -> _Node | None:
+    """The node around ``span``: its parent, or a template, view or hook further in that it ran in, on one thread."""
+    parent = nodes.get(span.parent) if span.parent is not None else None
+    if span.kind not in _HELD:
+        return parent
+    inside = [one for one in holders if _ran_in(span, one) and (parent is None or _lies_in(one, parent))]
+    innermost = min(inside, key=lambda one: one.duration_ns, default=None)
+    return parent if innermost is None else nodes[innermost.id]
+
+
+def _ran_in(span: Span, one: Span) -> bool:
+    """Strictly longer, so that no two spans ever hold each other."""
+    return (
+        one.duration_ns > span.duration_ns
+        and one.parent != span.id
+        and one.thread == span.thread
+        and one.start_ns <= span.start_ns
+        and span.start_ns + span.duration_ns <= one.start_ns + one.duration_ns
+    )
+
+
+def _lies_in(span: Span, node: _Node) -> bool:
+    return node.start <= span.start_ns and span.start_ns + span.duration_ns <= node.end
 
 
 def _stretch(node: _Node) -> None:

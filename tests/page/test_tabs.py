@@ -10,7 +10,7 @@ from pipeline_inspector.page.panels import compare_page, pipeline_page, startup_
 from pipeline_inspector.page.sql import readable, told
 from pipeline_inspector.readings.places import Places
 from pipeline_inspector.readings.statistics import statistics
-from pipeline_inspector.records import Change, LogLine, NotUsed, Query, RequestRecord, Stage
+from pipeline_inspector.records import Change, LogLine, NotUsed, Query, RequestRecord, Span, Stage
 from tests import samples
 
 BASE = "/__inspector__/"
@@ -184,11 +184,17 @@ def test_the_last_writer_of_a_header_is_named() -> None:
 
 def test_the_server_tab_tells_stages_in_order_and_the_call_path() -> None:
     text = _text(tabs.body("server", samples.record("streaming", 8), BASE))
-    stages = ["connection accepted", "request_started", "outermost layer entered", "outermost layer left", "last byte"]
+    stages = ["connection accepted", "request_started", "get_response", "response made", "last byte"]
     places = [text.index(stage) for stage in stages]
     assert places == sorted(places)
     assert "execute_from_command_line" in text
     assert "daphne 4.1.2" in text
+
+
+def test_a_stage_the_server_told_itself_is_not_told_twice() -> None:
+    sample = samples.record("passed", 8)
+    sample.server.stages.append(Stage("first byte", sample.duration_ns + 5))
+    assert _text(tabs.body("server", sample, BASE)).count("first byte") == 1
 
 
 def test_the_exception_tab_tells_who_raised_and_who_rescued() -> None:
@@ -226,6 +232,15 @@ def test_a_place_is_found_by_parent_else_by_time() -> None:
     assert places.of(None, view.start_ns + 10).name == view.name
     assert places.of(99_999).kind == ""
     assert places.duration(99_999) == 0
+
+
+def test_a_query_of_a_template_is_placed_in_the_template_though_its_parent_is_the_rendering() -> None:
+    spans = [
+        Span(1, None, "render", "render", None, 0, 100, "a"),
+        Span(2, None, "template", "list.html", None, 10, 80, "a"),
+        Span(3, 1, "query", "SELECT", None, 20, 5, "a"),
+    ]
+    assert Places(_bare(spans=spans)).of(3).name == "list.html"
 
 
 def test_sql_is_broken_at_clauses_but_never_inside_a_text() -> None:

@@ -62,6 +62,17 @@ def test_the_view_is_nested_in_the_innermost_layer() -> None:
     assert _named(rows, "ArticleList.get").depth == innermost.depth + 1
 
 
+def test_queries_and_templates_are_nested_by_time_where_their_parents_are_not_told() -> None:
+    spans = [
+        Span(1, None, "render", "render", None, 0, 100, "a"),
+        Span(2, 1, "query", "SELECT", None, 20, 5, "a"),
+        Span(3, None, "template", "list.html", None, 10, 80, "a"),
+        Span(4, 1, "query", "OTHER", None, 20, 5, "b"),
+    ]
+    depths = {row.name: row.depth for row in timeline(RequestRecord("a", 1, "finished", "", 100, spans=spans)).rows}
+    assert (depths["render"], depths["list.html"], depths["SELECT"], depths["OTHER"]) == (1, 2, 3, 2)
+
+
 def test_like_siblings_become_one_row_that_counts_them() -> None:
     row = next(row for row in _rows("n_plus_one") if row.count > 1)
     assert (row.count, row.kind, row.duplicate, len(row.segments)) == (20, "query", True, 20)
