@@ -12,8 +12,8 @@ from django.utils.safestring import mark_safe
 from pipeline_inspector.page import tabs
 from pipeline_inspector.page.cards import card, overview, telling_layer, totals
 from pipeline_inspector.page.drawing import render
-from pipeline_inspector.page.formats import class_name, short_name
-from pipeline_inspector.readings.core import Core
+from pipeline_inspector.page.formats import class_name, ms, short_name
+from pipeline_inspector.readings.core import Core, Words
 from pipeline_inspector.readings.onion import CX, CY, HEIGHT, WIDTH, onion
 from pipeline_inspector.readings.onion import running as of_running
 from pipeline_inspector.readings.statistics import Statistics
@@ -155,11 +155,19 @@ def _standing_in(record: RequestRecord) -> int | None:
     return max((layer.index for layer in record.layers if layer.outcome not in ("not_reached", "off")), default=None)
 
 
-def _core_lines(core: Core) -> dict[str, float]:
-    """The baselines of the core's three lines of text, of two when nothing large stands between them."""
-    if core.ns is None and not core.figure:
-        return {"title": CY - 3 if core.note else CY + 4, "figure": CY, "note": CY + 16}
-    return {"title": CY - 21, "figure": CY + 5, "note": CY + 25}
+@dataclass(frozen=True)
+class _Line:
+    kind: str
+    words: Words
+    y: float
+
+
+def _core_lines(core: Core) -> list[_Line]:
+    """The core's lines of text: title, something large, note; what is empty is left out."""
+    large = core.figure if core.ns is None else f"{ms(core.ns)} ms"
+    heights = (-21, 5, 25) if large else (-3 if core.note else 4, 0, 16)
+    lines = zip(("title", "figure", "note"), (core.title, large, core.note), (12.5, 20.0, 10.5), heights, strict=True)
+    return [_Line(kind, core.words(text, size, abs(y) + 5), CY + y) for kind, text, size, y in lines if text]
 
 
 def _cut(record: RequestRecord) -> str:

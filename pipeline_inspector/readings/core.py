@@ -1,5 +1,6 @@
 """The core of the onion: resolver and hook bands around the view, with what there is to say about each."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,32 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """A line of text cut and sized to fit its room."""
+
+    text: str
+    size: float
+
+
+def fitted(text: str, size: float, room: float) -> Words:
+    """``text`` in letters of ``size`` units, smaller where the room is narrow, cut where even that would not do."""
+    wide = LETTER * max(len(text), 1)
+    if wide * size <= room:
+        return Words(text, size)
+    least = min(size, SMALLEST)
+    if wide * least <= room:
+        return Words(text, round(room / wide, 1))
+    return Words(text[: int(room / (LETTER * least)) - 1] + "…", least)
+
+
+LETTER = 0.69
+"""Width of a letter of a bold sans-serif, generously, as a part of its size."""
+
+SMALLEST = 9.0
+"""Letters are never smaller than this."""
+
+
+@dataclass(frozen=True, slots=True)
 class Core:
     """``radius`` of the whole, ``view_radius`` of the view's circle; three lines of text, the middle one large."""
 
@@ -43,6 +70,11 @@ class Core:
     figure: str
     note: str
     ns: int | None
+
+    def words(self, text: str, size: float, lift: float) -> Words:
+        """``text`` as it fits into the view's circle at a height of ``lift`` above the centre."""
+        radius = self.view_radius / self.scale
+        return fitted(text, size, 1.9 * math.sqrt(radius**2 - lift**2))
 
     @property
     def scale(self) -> float:

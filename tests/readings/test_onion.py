@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline_inspector.readings.core import LETTER, SMALLEST, Words, fitted
 from pipeline_inspector.readings.onion import (
     CORE,
     CX,
@@ -253,3 +254,15 @@ def test_every_sample_can_be_drawn(kind: str, layers: int) -> None:
     picture = onion(samples.record(kind, layers))
     assert len(picture.rings) == layers
     assert picture.way
+
+
+@given(st.text(min_size=1, max_size=60), st.floats(9, 40), st.floats(20, 200))
+def test_words_are_made_small_and_then_cut_until_they_fit(text: str, size: float, room: float) -> None:
+    words = fitted(text, size, room)
+    assert len(words.text) * LETTER * words.size <= room + 0.05 * LETTER * len(words.text)
+    assert SMALLEST <= words.size <= size
+    assert words.text == text or words.text.endswith("…")
+
+
+def test_short_words_stay_as_large_as_asked() -> None:
+    assert fitted("feed", 20, 140) == Words("feed", 20)
