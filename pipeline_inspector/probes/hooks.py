@@ -14,7 +14,7 @@ from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import strip
-from pipeline_inspector.probes.layers import snapshot
+from pipeline_inspector.probes.layers import in_core, snapshot
 from pipeline_inspector.recording import errors
 from pipeline_inspector.recording.chain import LoadedChain, LoadedLayer
 from pipeline_inspector.recording.tape import ENTRY, HOOK, OFF, STRIDE, Tape, now
@@ -116,6 +116,7 @@ def _neutral(name: str, args: tuple[Any, ...]) -> Any:
 def _before(tape: Tape, name: str, position: int, args: tuple[Any, ...]) -> None:
     if name == "process_exception":
         strip(args[0])
+        errors.note(tape, args[0], in_core(tape))
     elif name == "process_template_response":
         moment = now()
         tape.add((HOOK, moment, moment, 0, position, "", False, None, snapshot(args[0]), 0, 0, None))

@@ -28,6 +28,7 @@ from pipeline_inspector.recording.tape import (
     HOP_END,
     HOP_START,
     OFF,
+    RENDER,
     STATUS,
     STRIDE,
     Tape,
@@ -220,9 +221,15 @@ async def arespond(request: Any, error: Exception, tape: Tape, position: int) ->
 def met_at_seam(tape: Tape, error: Exception, position: int) -> None:
     """An exception arrived at the seam of ``position``: write down who raised it and that Django answers here."""
     strip(error)
-    met = errors.note(tape, error, ("layer", position) if position else ("django", 0))
+    met = errors.note(tape, error, ("layer", position) if position else in_core(tape))
     met.rescued_by = ("django", position)
     met.rescued_at = now()
+
+
+def in_core(tape: Tape) -> tuple[str, int]:
+    """Where an exception of the core comes from that neither resolver, hook nor view raised."""
+    rendered = tape.events and tape.events[-1][0] == RENDER
+    return ("render" if rendered else "django", 0)
 
 
 def clean_tracebacks() -> None:

@@ -62,7 +62,9 @@ class Verdict:
             for kind in ("failures", "errors", "skipped")
             for name, text in self.watched[kind].items()
             if name not in self.bare[kind]
-        } | {f"unexpected success: {name}": "" for name in set(self.watched["unexpected"]) - set(self.bare["unexpected"])}
+        } | {
+            f"unexpected success: {name}": "" for name in set(self.watched["unexpected"]) - set(self.bare["unexpected"])
+        }
 
     @property
     def missing(self) -> int:
@@ -251,7 +253,9 @@ class Place:
         return told
 
     def _environment(self, results: Path, store: Path) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTHON", "PYTEST"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTHON", "PYTEST"))
+        }
         return {
             **kept,
             "PYTHONPATH": str(HERE),

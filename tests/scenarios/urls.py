@@ -95,7 +95,9 @@ def template(request: HttpRequest) -> TemplateResponse:
 def broken_render(request: HttpRequest) -> TemplateResponse:
     """Fails when it is rendered."""
     note("view", "broken_render", request.path)
-    return TemplateResponse(request, engines["django"].from_string("{{ say }}"), {"say": lambda: _failing(request.path)})
+    return TemplateResponse(
+        request, engines["django"].from_string("{{ say }}"), {"say": lambda: _failing(request.path)}
+    )
 
 
 def stream(request: HttpRequest) -> StreamingHttpResponse:
