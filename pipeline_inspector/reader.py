@@ -8,7 +8,7 @@ from threading import Lock
 
 import msgspec
 
-from pipeline_inspector.assembly import assemble
+from pipeline_inspector.assembly.record import assemble
 from pipeline_inspector.records import Plan, RequestRecord, Summary
 from pipeline_inspector.store.base import Store
 

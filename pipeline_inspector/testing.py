@@ -18,7 +18,7 @@ from asgiref.sync import iscoroutinefunction
 from django.core.handlers.base import BaseHandler
 
 from pipeline_inspector import wiring
-from pipeline_inspector.assembly import assemble
+from pipeline_inspector.assembly.record import assemble
 from pipeline_inspector.middleware import OutermostMiddleware
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.tape import Tape
@@ -93,6 +93,6 @@ def _reload_handlers() -> None:
     for found in gc.get_objects():
         kind = type(found)
         if issubclass(kind, BaseHandler):
-            chain: Any = found._middleware_chain  # noqa: SLF001
+            chain: Any = found._middleware_chain
             if chain is not None and not issubclass(type(chain), OutermostMiddleware):
                 found.load_middleware(is_async=iscoroutinefunction(chain))
