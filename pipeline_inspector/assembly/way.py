@@ -236,8 +236,3 @@ class Way:
 
 def _is_better(after: str | None, before: str | None) -> bool:
     return bool(after and before) and any(after < limit <= before for limit in ("400", "500"))  # type: ignore[operator]
-
-
-def _is_better(after: str | None, before: str | None) -> bool:
-    """Is the status ``after`` no error, or a lesser one, where ``before`` was an error?"""
-    return before is not None and after is not None and before >= "400" and after < before
