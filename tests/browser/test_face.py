@@ -383,3 +383,14 @@ def test_nothing_moves_for_who_wants_no_motion(eleven: Face, show: Show) -> None
     )
     assert show(address(eleven, "running"), motion="reduce").evaluate(moving) == 0
     assert show(address(eleven, "running"), motion="no-preference").evaluate(moving) > 0
+
+
+def test_a_request_drawn_again_while_it_runs_keeps_the_ring_that_has_the_focus(eleven: Face, show: Show) -> None:
+    page = show(address(eleven, "running"))
+    ring = page.get_by_role("figure").get_by_role("button").nth(3)
+    ring.focus()
+    page.evaluate("document.querySelector('#stage .stage').dataset.old = 'yes'")
+    page.evaluate("htmx.ajax('GET', location.pathname, { target: '#stage', source: '#stage' })")
+    expect(page.locator("#stage .stage[data-old]")).to_have_count(0)
+    expect(ring).to_be_focused()
+    expect(ring).to_have_attribute("aria-pressed", "true")
