@@ -94,9 +94,10 @@ def viewers() -> int:
 
 
 def close() -> None:
-    """Let go of the loop that shared layers are used from; the next ``publish()`` makes another."""
+    """Let go of the loop that shared layers are used from, and of what went wrong; the next ``publish()`` begins anew."""
     with _state.lock:
         loop, _state.own_loop = _state.own_loop, None
+        _state.rest_until = 0
         if loop is not None:
             loop.close()
 

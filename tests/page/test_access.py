@@ -45,9 +45,19 @@ def test_forwarded_headers_are_not_believed(client: Client, kept: Kept, name: st
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "LOCALHOST:8000", "localhost.", "localhost.:80", "site.localhost", "127.0.0.1:8000", "127.1.2.3", "[::1]",
-     "[::1]:8000", "testserver"],
-)  # fmt: skip
+    [
+        "localhost",
+        "LOCALHOST:8000",
+        "localhost.",
+        "localhost.:80",
+        "site.localhost",
+        "127.0.0.1:8000",
+        "127.1.2.3",
+        "[::1]",
+        "[::1]:8000",
+        "testserver",
+    ],
+)
 def test_a_loopback_name_or_one_written_out_is_answered(client: Client, kept: Kept, host: str) -> None:
     client.host = host
     assert client.get("rows/").status_code == 200
@@ -55,10 +65,29 @@ def test_a_loopback_name_or_one_written_out_is_answered(client: Client, kept: Ke
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8000", "localhost.evil.example", "evillocalhost", "127.0.0.1.evil.example", "10.0.0.1",
-     "", " ", "localhost:8000:1", "localhost,evil.example", "localhost evil", "localhost@evil.example", "[::1", "::1", "0.0.0.0",
-     "localhost/", "localhost:port", "[::2]", "\u212aocalhost", "localhost\x00"],
-)  # fmt: skip
+    [
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "evillocalhost",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "",
+        " ",
+        "localhost:8000:1",
+        "localhost,evil.example",
+        "localhost evil",
+        "localhost@evil.example",
+        "[::1",
+        "::1",
+        "0.0.0.0",
+        "localhost/",
+        "localhost:port",
+        "[::2]",
+        "\u212aocalhost",
+        "localhost\x00",
+    ],
+)
 @override_settings(ALLOWED_HOSTS=["*", ".evil.example", "testserver"])
 def test_any_other_host_is_refused_everywhere(client: Client, kept: Kept, host: str) -> None:
     client.host = host
@@ -196,7 +225,9 @@ def test_a_change_without_a_token_is_refused(client: Client, kept: Kept, method:
     assert kept.store.control().off == ()
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost", "https://localhost", "http://localhost:8000/x", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost", "https://localhost", "http://localhost:8000/x", ""]
+)
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
 def test_a_change_from_another_origin_is_refused_even_with_the_token(
     client: Client, kept: Kept, method: str, path: str, body: Any, origin: str

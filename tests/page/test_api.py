@@ -91,11 +91,34 @@ def _query(text: str) -> Any:
 
 @pytest.mark.parametrize(
     "asked",
-    ["after=x", "after=-1", "after=1.0", "after=" + "9" * 1000, "after=9223372036854775808", "after=%D9%A1", "limit=0",
-     "limit=1001", "limit=1e2", "limit=+5", "min_ms=nan", "min_ms=inf", "min_ms=-1", "min_ms=1_0", "min_ms=1e999", "status=99",
-     "status=6xx", "status=200%0a", "path=" + "a" * 201, "unknown=1", "after=1&after=2", "a=1&" * 1100, "before=1", "limit=%00",
-     "paused=1"],
-)  # fmt: skip
+    [
+        "after=x",
+        "after=-1",
+        "after=1.0",
+        "after=" + "9" * 1000,
+        "after=9223372036854775808",
+        "after=%D9%A1",
+        "limit=0",
+        "limit=1001",
+        "limit=1e2",
+        "limit=+5",
+        "min_ms=nan",
+        "min_ms=inf",
+        "min_ms=-1",
+        "min_ms=1_0",
+        "min_ms=1e999",
+        "status=99",
+        "status=6xx",
+        "status=200%0a",
+        "path=" + "a" * 201,
+        "unknown=1",
+        "after=1&after=2",
+        "a=1&" * 1100,
+        "before=1",
+        "limit=%00",
+        "paused=1",
+    ],
+)
 def test_a_parameter_that_cannot_be_used_is_a_400_that_names_it(client: Client, kept: Kept, asked: str) -> None:
     response = client.get("api/requests/?" + asked)
     assert response.status_code == 400
@@ -271,9 +294,21 @@ def test_an_unknown_layer_is_a_404(client: Client, kept: Kept, name: str) -> Non
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"null", b"[]", b"{}", b'{"enabled": 1}', b'{"enabled": "false"}', b'{"enabled": true, "scope": "you"}',
-     b'{"enabled": true, "more": 1}', b"\xff\xfe", b'{"enabled": true}{}', b"[" * 10_000],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"enabled": 1}',
+        b'{"enabled": "false"}',
+        b'{"enabled": true, "scope": "you"}',
+        b'{"enabled": true, "more": 1}',
+        b"\xff\xfe",
+        b'{"enabled": true}{}',
+        b"[" * 10_000,
+    ],
+)
 def test_a_body_of_another_shape_is_a_400(client: Client, kept: Kept, body: bytes) -> None:
     response = _put(client, kept, "SecurityMiddleware", body, Content_Type="application/json")
     assert response.status_code == 400

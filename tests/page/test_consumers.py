@@ -115,6 +115,13 @@ async def refusal(**options: Any) -> int:
     return code
 
 
+async def until(true: Callable[[], Any]) -> None:
+    """Return when ``true()`` is."""
+    async with asyncio.timeout(PATIENCE):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
 # -- who is let in ----------------------------------------------------------------------------------------------------
 
 
@@ -371,11 +378,9 @@ async def test_a_socket_that_is_gone_ends_quietly(kept: Kept) -> None:
     incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     incoming.put_nowait({"type": "websocket.connect"})
     task = asyncio.create_task(application(scope(), incoming.get, send))
-    while not hub.seated():
-        await asyncio.sleep(0)
+    await until(hub.seated)
     kept.add()
-    while hub.seated():
-        await asyncio.sleep(0.01)
+    await until(lambda: not hub.seated())
     incoming.put_nowait({"type": "websocket.disconnect", "code": 1006})
     await task
 
@@ -385,8 +390,7 @@ async def test_a_server_that_cancels_the_socket_leaves_nothing_behind(kept: Kept
     end = ApplicationCommunicator(application, scope())
     await end.send_input({"type": "websocket.connect"})
     await end.receive_output(PATIENCE)
-    while not hub.seated():
-        await asyncio.sleep(0)
+    await until(hub.seated)
     end.future.cancel()
     with pytest.raises(asyncio.CancelledError):
         await end.future
@@ -402,8 +406,7 @@ async def test_a_store_that_fails_for_a_while_is_waited_for(kept: Kept, monkeypa
                 raise StoreError("no")
 
             broken.setattr(kept.store, "running", fail)
-            while not faults.seen():
-                await asyncio.sleep(0.01)
+            await until(faults.seen)
         record = kept.add()
         assert (await page.next()).ids == [record.id]
     assert [fault.where for fault in faults.seen()] == ["page: looking at the store"]

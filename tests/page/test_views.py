@@ -253,9 +253,15 @@ def test_no_page_holds_inline_script_or_style(client: Client, kept: Kept) -> Non
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("denied.css", "text/css"), ("htmx/htmx.min.js", "text/javascript"), ("htmx/ws.js", "text/javascript"),
-     ("htmx/sse.js", "text/javascript"), ("live.js", "text/javascript"), ("icon.svg", "image/svg+xml")],
-)  # fmt: skip
+    [
+        ("denied.css", "text/css"),
+        ("htmx/htmx.min.js", "text/javascript"),
+        ("htmx/ws.js", "text/javascript"),
+        ("htmx/sse.js", "text/javascript"),
+        ("live.js", "text/javascript"),
+        ("icon.svg", "image/svg+xml"),
+    ],
+)
 def test_assets_are_served_by_the_app_itself(client: Client, kept: Kept, name: str, kind: str) -> None:
     with override_settings(STATIC_URL=None, STATIC_ROOT=None, STATICFILES_DIRS=[], TEMPLATES=[]):
         response = client.get(f"assets/{name}?v={assets.version()}")
@@ -267,9 +273,22 @@ def test_assets_are_served_by_the_app_itself(client: Client, kept: Kept, name: s
 
 @pytest.mark.parametrize(
     "name",
-    ["../live.py", "..%2flive.py", "%2e%2e/%2e%2e/live.py", "/etc/passwd", "%2fetc%2fpasswd", "htmx/../../x", "..\\live.py",
-     "denied.css%00.js", "denied.css/", "", "htmx", "a" * 10_000, "%ff"],
-)  # fmt: skip
+    [
+        "../live.py",
+        "..%2flive.py",
+        "%2e%2e/%2e%2e/live.py",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "htmx/../../x",
+        "..\\live.py",
+        "denied.css%00.js",
+        "denied.css/",
+        "",
+        "htmx",
+        "a" * 10_000,
+        "%ff",
+    ],
+)
 def test_no_path_leads_out_of_the_assets(client: Client, kept: Kept, name: str) -> None:
     assert client.get(f"assets/{name}").status_code == 404
 

@@ -221,13 +221,13 @@
         everOpen = true;
         tries = 0;
         clearTimeout(late);
+        late = 0;
         setConnected(true);
       });
       element.addEventListener("htmx:sseError", () => {
         tries += 1;
         element.setAttribute("sse-connect", `${base}events/?${asked()}`);
-        clearTimeout(late);
-        late = setTimeout(() => setConnected(false), everOpen ? 1000 : 0);
+        late ||= setTimeout(() => setConnected(false), 1000); // a stream that only came to its end is back by then
         if (!everOpen && tries >= TRIES) use("poll");
       });
       element.addEventListener("htmx:sseBeforeMessage", (event) => {
