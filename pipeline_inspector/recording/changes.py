@@ -11,6 +11,7 @@ from pipeline_inspector.recording.tape import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
     COOKIES,
+    EXIT,
     HEADERS,
     HOOK,
     OFF,
@@ -83,7 +84,7 @@ class Comparer:
     def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> tuple[Attributes, Answer | None]:
         response: Answer | None = None
         for event in tape.events:
-            if event[0] != HOOK:
+            if event[0] != HOOK or 0 < tape.slots[EXIT] < event[1]:
                 continue
             position, after, answer = event[4], event[7], event[8]
             attributes = self._attributes(found, position, attributes, after, tape)

@@ -222,6 +222,7 @@ class Sealer:
         queries, templates = kept["queries"], kept["templates"]
         cache_calls, logs = kept["cache_calls"], kept["logs"]
         redactor = self._redactor
+        left = tape.slots[EXIT] or sys.maxsize
         for event in tape.events:
             kind = event[0]
             times = (event[1] - start, event[2] - start, threads.number(event[3]))
@@ -258,6 +259,8 @@ class Sealer:
                 _, _, _, _, level, logger, template, args, file, line = event
                 message = redactor.log(logger, template, args)[:MESSAGE_KEPT]
                 logs.append((*times, level, logger, message, texts.number(str(file)), line))
+            elif kind in (HOOK, RENDER) and left < event[1]:
+                continue  # the core ran again, for a layer that called inward once more
             elif kind == HOOK and event[5]:
                 kept["hooks"].append((*times, event[4], event[5], event[6], *_inside(event, start), event[11]))
             elif kind == RENDER:
