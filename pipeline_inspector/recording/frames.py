@@ -13,8 +13,11 @@ _GENERATED = "<"
 _INSTALLED = ("/site-packages/", "/dist-packages/", "/lib/python")
 _DEEPEST = range(80)
 
-# By file, not by code object: a code object hashes its whole bytecode each time it is looked up.
-_is_users: dict[str, bool] = {}
+_BORROWED = "/asgiref/current_thread_executor.py"
+"""Beyond a frame of this file a thread waits and lends itself: what is further out did not call."""
+
+# By file, not by code object: a code object hashes its whole bytecode each time it is looked up. None: look no further.
+_is_users: dict[str, bool | None] = {}
 
 
 def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
@@ -33,14 +36,16 @@ def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
             users = _learn(code.co_filename)
         if users:
             return code, frame.f_lineno
+        if users is None:
+            break
         frame = frame.f_back
     return None, 0
 
 
-def _learn(file: str) -> bool:
+def _learn(file: str) -> bool | None:
     if len(_is_users) > 20_000:
         _is_users.clear()
-    users = _is_users[file] = belongs_to_user(file)
+    users = _is_users[file] = None if file.endswith(_BORROWED) else belongs_to_user(file)
     return users
 
 
