@@ -4,6 +4,7 @@
 """
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -23,6 +24,7 @@ class Fault(msgspec.Struct):
 
 
 _seen: dict[tuple[str, str], Fault] = {}
+_watchers: list[Callable[[], Fault | None]] = []
 
 
 def note(where: str, error: BaseException | str) -> None:
@@ -47,9 +49,15 @@ def note(where: str, error: BaseException | str) -> None:
         pass
 
 
+def ask(watcher: Callable[[], Fault | None]) -> None:
+    """Have ``seen()`` ask ``watcher`` too: it tells of what is wrong at this moment, None when nothing is."""
+    _watchers.append(watcher)
+
+
 def seen() -> list[Fault]:
-    """What has failed in this process, oldest first."""
-    return list(_seen.values())
+    """What has failed in this process, oldest first, and what is wrong at this moment."""
+    now = [watcher() for watcher in _watchers]
+    return [*_seen.values(), *(fault for fault in now if fault is not None)]
 
 
 def forget() -> None:

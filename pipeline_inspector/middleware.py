@@ -80,7 +80,7 @@ class OutermostMiddleware:
         self.chain = chain
         self.unseen = True
         self.version = -1
-        self.template, self.off = chain.slots(frozenset())
+        self.slots = chain.slots(frozenset())
         self.for_some = False
         update_wrapper(self, get_response, updated=())
         self.is_async = iscoroutinefunction(get_response)
@@ -143,10 +143,11 @@ class OutermostMiddleware:
         """A new tape on ``request``; None when that failed, and the request goes on without."""
         try:
             opened = now()
+            template, off = self.slots
             if surroundings.control_version() != self.version or self.for_some:
-                self.read_toggles(request)
-            tape = Tape(self.chain, self.template[:], next(recorder.numbers), request)
-            tape.off = self.off
+                template, off = self.read_toggles(request)
+            tape = Tape(self.chain, template[:], next(recorder.numbers), request)
+            tape.off = off
             tape.watched = self.chain.watched
             if self.chain.learning:
                 self.chain.learning -= 1
@@ -163,21 +164,37 @@ class OutermostMiddleware:
                     tape.transport = way
             request._pipeline_tape = tape
             recorder.running[tape.number] = tape
-            if self.unseen:
-                self.unseen = False
-                surroundings.first_request(self.chain)
         except Exception as error:
             faults.note("middleware: opening the tape", error)
             return None
+        if self.unseen:
+            self.tell_first()
         return tape
 
-    def read_toggles(self, request: Any) -> None:
-        """Take the template of slots that fits the toggles; read once per request, so a request sees one chain."""
-        version = surroundings.control_version()
-        off = surroundings.layers_off(request)
-        self.for_some = surroundings.any_browsers()
-        self.template, self.off = self.chain.slots(off)
+    def tell_first(self) -> None:
+        """The chain's first request is in hand."""
+        self.unseen = False
+        try:
+            surroundings.first_request(self.chain)
+        except Exception as error:
+            faults.note("middleware: first request", error)
+
+    def read_toggles(self, request: Any) -> tuple[list[Any], tuple[str, ...]]:
+        """The template of slots that fits the toggles of ``request``, and the layers that are off in it.
+
+        Read once per request, so a request sees one chain; when that fails, the last that held for everyone.
+        """
+        try:
+            version = surroundings.control_version()
+            mine = self.chain.slots(surroundings.layers_off(request))
+            self.for_some = surroundings.any_browsers()
+        except Exception as error:
+            faults.note("middleware: reading the switches", error)
+            return self.slots
+        if not self.for_some:
+            self.slots = mine
         self.version = version
+        return mine
 
     def close(self, tape: Tape, request: Any, response: Any) -> None:
         """The chain is through: note the answer, and be told when it has been sent."""

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline_inspector import faults
+
 LOGGERS = (
     "django.server",
     "django.channels.server",
@@ -24,7 +26,11 @@ class OwnPathsFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """False for a line of ours."""
-        return not any(_names(part, self.prefix()) for part in _parts(record))
+        try:
+            return not any(_names(part, self.prefix()) for part in _parts(record))
+        except Exception as fault:
+            faults.note("probes: access log", fault)
+            return True
 
 
 def _parts(record: logging.LogRecord) -> list[Any]:

@@ -6,9 +6,23 @@ failure of its own goes to ``faults.note`` and is forgotten.
 
 from types import TracebackType
 
+from pipeline_inspector import faults
+from pipeline_inspector.recording import errors
+from pipeline_inspector.recording.errors import ErrorNote
 from pipeline_inspector.recording.frames import OURS, belongs_to_user, users_line
+from pipeline_inspector.recording.tape import Tape
 
-__all__ = ["belongs_to_user", "strip", "users_line", "without_ours"]
+__all__ = ["belongs_to_user", "met", "strip", "users_line", "without_ours"]
+
+
+def met(tape: Tape, error: BaseException, where: tuple[str, int]) -> ErrorNote | None:
+    """Write the site's ``error`` down, our frames out of its traceback; None when that failed. Never raises."""
+    try:
+        strip(error)
+        return errors.note(tape, error, where)
+    except Exception as fault:
+        faults.note("probes: exception", fault)
+        return None
 
 
 def without_ours(traceback: TracebackType | None) -> TracebackType | None:

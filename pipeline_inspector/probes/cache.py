@@ -181,8 +181,12 @@ def _learn(outer: _Call, operation: str, args: Any, kwargs: Any, result: Any) ->
 
 def _is_the_sites(frame: FrameType) -> bool:
     """Does code of the site's own stand there, other than a backend of its own? (The default of ``get_or_set``.)"""
-    code = frame.f_code
-    return belongs_to_user(code.co_filename) and code not in _backends_code
+    try:
+        code = frame.f_code
+        return belongs_to_user(code.co_filename) and code not in _backends_code
+    except Exception as fault:
+        faults.note("probes: cache call", fault)
+        return False
 
 
 def _keep(

@@ -13,9 +13,8 @@ from typing import Any
 from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
 
 from pipeline_inspector import faults
-from pipeline_inspector.probes.base import strip
+from pipeline_inspector.probes.base import met
 from pipeline_inspector.probes.layers import in_core, snapshot
-from pipeline_inspector.recording import errors
 from pipeline_inspector.recording.chain import LoadedChain, LoadedLayer
 from pipeline_inspector.recording.tape import ENTRY, HOOK, OFF, STRIDE, Tape, now
 
@@ -54,6 +53,7 @@ def _tape_of(request: Any, chain: LoadedChain) -> Tape | None:
 
 def _sync_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook:
     entry = position * STRIDE + ENTRY
+    is_view_hook = name == "process_view"
 
     def timed(request: Any, *args: Any) -> Any:
         tape = _tape_of(request, chain)
@@ -61,7 +61,8 @@ def _sync_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook
             return hook(request, *args)
         if tape.slots[entry] == OFF:
             return _neutral(name, args)
-        _before(tape, name, position, args)
+        if not is_view_hook:
+            _before(tape, name, args, position)
         start = now()
         try:
             answer = hook(request, *args)
@@ -76,6 +77,7 @@ def _sync_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook
 
 def _async_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook:
     entry = position * STRIDE + ENTRY
+    is_view_hook = name == "process_view"
     adapted = isinstance(hook, SyncToAsync)
     called = sync_to_async(_stamped(hook.func), thread_sensitive=True) if isinstance(hook, SyncToAsync) else hook
 
@@ -85,7 +87,8 @@ def _async_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hoo
             return await hook(request, *args)
         if tape.slots[entry] == OFF:
             return _neutral(name, args)
-        _before(tape, name, position, args)
+        if not is_view_hook:
+            _before(tape, name, args, position)
         start = now()
         try:
             answer = await called(request, *args)
@@ -104,7 +107,9 @@ def _stamped(method: Hook) -> Hook:
         try:
             return method(request, *args)
         finally:
-            request._pipeline_tape.inside = (start, now())
+            tape = getattr(request, "_pipeline_tape", None)
+            if tape is not None:
+                tape.inside = (start, now())
 
     return update_wrapper(in_thread, method)
 
@@ -113,31 +118,39 @@ def _neutral(name: str, args: tuple[Any, ...]) -> Any:
     return args[0] if name == "process_template_response" else None
 
 
-def _before(tape: Tape, name: str, position: int, args: tuple[Any, ...]) -> None:
-    if name == "process_exception":
-        strip(args[0])
-        errors.note(tape, args[0], in_core(tape))
-    elif name == "process_template_response":
-        moment = now()
-        tape.add((HOOK, moment, moment, 0, position, "", False, None, snapshot(args[0]), 0, 0, None))
+def _before(tape: Tape, name: str, args: tuple[Any, ...], position: int) -> None:
+    try:
+        if name == "process_exception":
+            met(tape, args[0], in_core(tape))
+        elif name == "process_template_response":
+            moment = now()
+            tape.add((HOOK, moment, moment, 0, position, "", False, None, snapshot(args[0]), 0, 0, None))
+    except Exception as fault:
+        faults.note("probes: hook", fault)
 
 
 def _after(
     tape: Tape, request: Any, answer: Any, position: int, name: str, start: int, inside: tuple[int, int]
 ) -> None:
     end = now()
-    if name == "process_exception":
-        attributes, response = None, None
-        if answer is not None and tape.errors:
-            tape.errors[-1].rescued_by = ("hook:process_exception", position)
-            tape.errors[-1].rescued_at = end
-    else:
-        attributes = request.__dict__.copy()
-        response = snapshot(answer) if name == "process_template_response" else None
-    tape.add((HOOK, start, end, get_ident(), position, name, answer is not None, attributes, response, *inside, None))
+    try:
+        if name == "process_exception":
+            attributes, response = None, None
+            if answer is not None and tape.errors:
+                tape.errors[-1].rescued_by = ("hook:process_exception", position)
+                tape.errors[-1].rescued_at = end
+        else:
+            attributes = request.__dict__.copy()
+            response = snapshot(answer) if name == "process_template_response" else None
+        answered = answer is not None
+        tape.add((HOOK, start, end, get_ident(), position, name, answered, attributes, response, *inside, None))
+    except Exception as fault:
+        faults.note("probes: hook", fault)
 
 
 def _failed(tape: Tape, error: Exception, position: int, name: str, start: int) -> None:
-    strip(error)
-    errors.note(tape, error, (f"hook:{name}", position))
-    tape.add((HOOK, start, now(), get_ident(), position, name, False, None, None, 0, 0, type(error).__name__))
+    met(tape, error, (f"hook:{name}", position))
+    try:
+        tape.add((HOOK, start, now(), get_ident(), position, name, False, None, None, 0, 0, type(error).__name__))
+    except Exception as fault:
+        faults.note("probes: hook", fault)

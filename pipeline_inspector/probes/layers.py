@@ -14,8 +14,8 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.core.handlers import exception as django_exception
 
-from pipeline_inspector.probes.base import strip
-from pipeline_inspector.recording import errors
+from pipeline_inspector import faults
+from pipeline_inspector.probes.base import met, strip
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.tape import (
     AGAIN,
@@ -73,7 +73,9 @@ def seam(
 def _sync_seam(
     get_response: Handler, called: Handler, plain: Handler, chain: LoadedChain, position: int, inward: Handler
 ) -> Handler:
-    entry, attributes_in, exit_, status, headers, cookies, attributes_out = _places(position)
+    # Few names from outside, few of its own: every one makes the frame larger, and a chain holds many frames.
+    base, exit_ = position * STRIDE, position * STRIDE + EXIT
+    aside = _aside(plain, chain, position, inward)
 
     @wraps(get_response)
     def layer(request: Any) -> Any:
@@ -81,30 +83,32 @@ def _sync_seam(
             tape = request._pipeline_tape
         except AttributeError:
             return plain(request)
-        if tape is None or tape.chain is not chain:
+        if tape is None:
             return plain(request)
         slots = tape.slots
-        if slots[entry]:
-            return inward(request) if slots[entry] == OFF else _again(request, tape, position, plain)
+        if tape.chain is not chain or slots[base]:
+            return aside(request, tape)
         attributes = request.__dict__
         if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-            slots[attributes_in] = tape.kept(attributes)
-        slots[entry] = now()
+            slots[base + ATTRIBUTES_IN] = tape.kept(attributes)
+        slots[base] = now()
         try:
             response = called(request)
         except Exception as error:
-            response = respond(request, error, tape, position)
+            response = respond(request, error, tape, base // STRIDE)
         slots[exit_] = now()
         try:
-            slots[status] = response.status_code
-            if response.headers._store != tape.headers:
-                slots[headers] = tape.headers = response.headers._store.copy()
-            if response.cookies:
-                slots[cookies] = {name: morsel.value for name, morsel in response.cookies.items()}
+            if (
+                response.headers._store != tape.headers
+                or response.status_code != tape.status
+                or response.cookies
+                or tape.cookies
+            ):
+                tape.answered(base, response)
         except Exception:
-            slots[status] = 0
+            slots[base + STATUS] = 0
         if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-            slots[attributes_out] = tape.kept(attributes)
+            slots[base + ATTRIBUTES_OUT] = tape.kept(attributes)
         return response
 
     return layer
@@ -113,7 +117,8 @@ def _sync_seam(
 def _async_seam(
     get_response: Handler, called: Handler, plain: Handler, chain: LoadedChain, position: int, inward: Handler
 ) -> Handler:
-    entry, attributes_in, exit_, status, headers, cookies, attributes_out = _places(position)
+    base, exit_ = position * STRIDE, position * STRIDE + EXIT
+    aside = _aside(plain, chain, position, inward)
 
     @wraps(get_response)
     async def layer(request: Any) -> Any:
@@ -121,30 +126,32 @@ def _async_seam(
             tape = request._pipeline_tape
         except AttributeError:
             return await plain(request)
-        if tape is None or tape.chain is not chain:
+        if tape is None:
             return await plain(request)
         slots = tape.slots
-        if slots[entry]:
-            return await (inward(request) if slots[entry] == OFF else _again(request, tape, position, plain))
+        if tape.chain is not chain or slots[base]:
+            return await aside(request, tape)
         attributes = request.__dict__
         if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-            slots[attributes_in] = tape.kept(attributes)
-        slots[entry] = now()
+            slots[base + ATTRIBUTES_IN] = tape.kept(attributes)
+        slots[base] = now()
         try:
             response = await called(request)
         except Exception as error:
-            response = await arespond(request, error, tape, position)
+            response = await arespond(request, error, tape, base // STRIDE)
         slots[exit_] = now()
         try:
-            slots[status] = response.status_code
-            if response.headers._store != tape.headers:
-                slots[headers] = tape.headers = response.headers._store.copy()
-            if response.cookies:
-                slots[cookies] = {name: morsel.value for name, morsel in response.cookies.items()}
+            if (
+                response.headers._store != tape.headers
+                or response.status_code != tape.status
+                or response.cookies
+                or tape.cookies
+            ):
+                tape.answered(base, response)
         except Exception:
-            slots[status] = 0
+            slots[base + STATUS] = 0
         if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-            slots[attributes_out] = tape.kept(attributes)
+            slots[base + ATTRIBUTES_OUT] = tape.kept(attributes)
         return response
 
     return layer
@@ -155,26 +162,26 @@ def _unmarked_seam(
 ) -> Handler:
     """For a layer whose call returns a coroutine though it is not marked: Django's converter never awaits it."""
     sync = _sync_seam(get_response, called, plain, chain, position, inward)
-    entry, _, exit_, status, headers, cookies, attributes_out = _places(position)
+    base = position * STRIDE
 
     async def finish(coroutine: Awaitable[Any], request: Any, tape: Tape) -> Any:
         try:
             response = await coroutine
         except Exception as error:
-            errors.note(tape, error, ("layer", position))
-            strip(error)
+            met(tape, error, ("layer", position))
             raise
-        tape.slots[exit_] = now()
+        slots = tape.slots
+        slots[base + EXIT] = now()
         answer = snapshot(response)
         if answer is not None:
-            tape.slots[status], tape.slots[headers], tape.slots[cookies] = answer
-        tape.slots[attributes_out] = request.__dict__.copy()
+            slots[base + STATUS], slots[base + HEADERS], slots[base + COOKIES] = answer
+        slots[base + ATTRIBUTES_OUT] = request.__dict__.copy()
         return response
 
     @wraps(get_response)
     def layer(request: Any) -> Any:
         tape: Tape | None = getattr(request, "_pipeline_tape", None)
-        fresh = tape is not None and tape.chain is chain and not tape.slots[entry]
+        fresh = tape is not None and tape.chain is chain and not tape.slots[base]
         response = sync(request)
         if tape is not None and fresh and asyncio.iscoroutine(response):
             return finish(response, request, tape)
@@ -183,14 +190,24 @@ def _unmarked_seam(
     return layer
 
 
-def _places(position: int) -> tuple[int, ...]:
-    places = (ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT)
-    return tuple(position * STRIDE + place for place in places)
+def _aside(plain: Handler, chain: LoadedChain, position: int, inward: Handler) -> Callable[[Any, Tape], Any]:
+    """What to call when the slot of entry is taken, or the tape is another chain's."""
+    entry = position * STRIDE + ENTRY
+
+    def aside(request: Any, tape: Tape) -> Any:
+        if tape.chain is not chain:
+            return plain(request)
+        return inward(request) if tape.slots[entry] == OFF else _again(request, tape, position, plain)
+
+    return aside
 
 
 def _again(request: Any, tape: Tape, position: int, plain: Handler) -> Any:
-    moment = now()
-    tape.add((AGAIN, moment, moment, get_ident(), position))
+    try:
+        moment = now()
+        tape.add((AGAIN, moment, moment, get_ident(), position))
+    except Exception as fault:
+        faults.note("probes: layer entered again", fault)
     return plain(request)
 
 
@@ -220,10 +237,10 @@ async def arespond(request: Any, error: Exception, tape: Tape, position: int) ->
 
 def met_at_seam(tape: Tape, error: Exception, position: int) -> None:
     """An exception arrived at the seam of ``position``: write down who raised it and that Django answers here."""
-    strip(error)
-    met = errors.note(tape, error, ("layer", position) if position else in_core(tape))
-    met.rescued_by = ("django", position)
-    met.rescued_at = now()
+    noted = met(tape, error, ("layer", position) if position else in_core(tape))
+    if noted is not None:
+        noted.rescued_by = ("django", position)
+        noted.rescued_at = now()
 
 
 def in_core(tape: Tape) -> tuple[str, int]:
@@ -240,7 +257,10 @@ def clean_tracebacks() -> None:
 
     @wraps(original)
     def response_for_exception(request: Any, exc: Exception) -> Any:
-        strip(exc)
+        try:
+            strip(exc)
+        except Exception as fault:
+            faults.note("probes: traceback", fault)
         return original(request, exc)
 
     response_for_exception._pipeline_inspector = True  # type: ignore[attr-defined]

@@ -44,7 +44,7 @@ class Factory:
         layer.is_async = iscoroutinefunction(get_response)
         if isinstance(get_response, SyncToAsync | AsyncToSync):
             layer.hop_inward = True
-            get_response = layers.hop(get_response, builder.chain, len(builder.chain.layers))
+            get_response = builder.hop(get_response)
         layer.inward = get_response
         start = clock.now()
         try:
@@ -83,15 +83,30 @@ class Builder:
 
     def convert(self, get_response: Any) -> Any:
         """In the place of ``convert_exception_to_response``: the seam of the core, then of each layer made."""
-        if not self._core_done:
-            self._core_done = True
-            return self._innermost(get_response, self.chain, self.plain_convert)
+        is_core, self._core_done = not self._core_done, True
         layer, self.made = self.made, None
-        if layer is None:
-            return self.plain_convert(get_response)
+        try:
+            if is_core:
+                return self._innermost(get_response, self.chain, self.plain_convert)
+            if layer is not None:
+                return self._seam(get_response, layer)
+        except Exception as error:
+            faults.note("probes: seam", error)
+        return self.plain_convert(get_response)
+
+    def _seam(self, get_response: Any, layer: LoadedLayer) -> Any:
+        layer.position = len(self.chain.layers) + 1
+        made = layers.seam(get_response, self.chain, layer.position, layer.inward, self.plain_convert)
         self.chain.layers.append(layer)
-        layer.position = len(self.chain.layers)
-        return layers.seam(get_response, self.chain, layer.position, layer.inward, self.plain_convert)
+        return made
+
+    def hop(self, adapter: Any) -> Any:
+        """``adapter`` with stamps around it; itself when that failed."""
+        try:
+            return layers.hop(adapter, self.chain, len(self.chain.layers))
+        except Exception as error:
+            faults.note("probes: hop", error)
+            return adapter
 
     def complete(self, handler: Any) -> None:
         """The chain is loaded: name the layers, time the hooks."""

@@ -6,9 +6,9 @@ from typing import Any
 from django.core.handlers.base import BaseHandler
 from django.urls import Resolver404
 
-from pipeline_inspector.probes.base import strip
-from pipeline_inspector.recording import errors
-from pipeline_inspector.recording.tape import now
+from pipeline_inspector import faults
+from pipeline_inspector.probes.base import met
+from pipeline_inspector.recording.tape import Tape, now
 
 
 def install() -> None:
@@ -28,10 +28,8 @@ def install() -> None:
             match = original(self, request)
         except Exception as error:
             tape.resolve_end = now()
-            strip(error)
-            errors.note(tape, error, ("resolver", 0))
-            if isinstance(error, Resolver404) and error.args and isinstance(error.args[0], dict):
-                tape.tried = error.args[0].get("tried")
+            met(tape, error, ("resolver", 0))
+            _keep_tried(tape, error)
             raise
         tape.resolve_end = now()
         tape.match = match
@@ -39,3 +37,11 @@ def install() -> None:
 
     resolve_request._pipeline_inspector = True  # type: ignore[attr-defined]
     BaseHandler.resolve_request = resolve_request  # type: ignore[method-assign]
+
+
+def _keep_tried(tape: Tape, error: Exception) -> None:
+    try:
+        if isinstance(error, Resolver404) and error.args and isinstance(error.args[0], dict):
+            tape.tried = error.args[0].get("tried")
+    except Exception as fault:
+        faults.note("probes: resolver", fault)

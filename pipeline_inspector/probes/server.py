@@ -8,6 +8,7 @@ where the site routes sockets itself. What they return and what they pass on sta
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from threading import get_ident
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
@@ -15,9 +16,10 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import got_request_exception, request_finished, request_started
 
+from pipeline_inspector import faults
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.recording.tape import current, now
-from pipeline_inspector.recording.transport import Transport, transport
+from pipeline_inspector.recording.tape import closing, current, now
+from pipeline_inspector.recording.transport import Transport, transports
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -44,7 +46,11 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
     def __call__(self: Any, environ: Any, start_response: Any) -> Any:  # noqa: N807
         if not enabled():
             return original(self, environ, start_response)
-        way = Transport(environ)
+        try:
+            way = Transport(environ)
+        except Exception as fault:
+            faults.note("probes: server", fault)
+            return original(self, environ, start_response)
 
         def starting(*args: Any, **kwargs: Any) -> Any:
             way.response_started = now()
@@ -74,12 +80,18 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
         elif scope["type"] != "http":
             await original(self, scope, receive, send)
         else:
-            way = Transport(scope)
+            try:
+                way = Transport(scope)
+                sending = way.sender(send)
+            except Exception as fault:
+                faults.note("probes: server", fault)
+                await original(self, scope, receive, send)
+                return
             token = transport.set(way)
             try:
-                await original(self, scope, receive, way.sender(send))
+                await original(self, scope, receive, sending)
             finally:
-                transport.reset(token)
+                transports.pop(id(scope), None)
                 if way.tape is not None:
                     recorder.finish(way.tape)
 
@@ -103,15 +115,14 @@ def _wrap_router(enabled: Callable[[], bool], is_own_socket: Callable[[Any], boo
 
 
 def _started(*, environ: Any = None, scope: Any = None, **_: Any) -> None:
-    way = transport.get()
-    if way is not None and way.source is (environ if scope is None else scope):
+    way = transports.get(id(environ if scope is None else scope))
+    if way is not None:
         way.started = now()
 
 
 def _finished(**_: Any) -> None:
-    tape = recorder.closing.get()
+    tape = closing.pop(get_ident(), None)
     if tape is not None:
-        recorder.closing.set(None)
         tape.finished_at = now()
         if tape.transport is None or tape.chain.interface == "wsgi":
             recorder.finish(tape)

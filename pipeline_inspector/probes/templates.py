@@ -132,7 +132,10 @@ def _response(original: Method) -> Method:
             _hide(error)
             raise
         finally:
-            tape.add((RENDER, start, _now(), get_ident()))
+            try:
+                tape.add((RENDER, start, _now(), get_ident()))
+            except Exception as fault:
+                faults.note("probes: response rendering", fault)
 
     return render
 

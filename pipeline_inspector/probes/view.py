@@ -11,14 +11,14 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.core.handlers.base import BaseHandler
 
-from pipeline_inspector.probes.base import strip
-from pipeline_inspector.recording import errors
+from pipeline_inspector import faults
+from pipeline_inspector.probes.base import met
 from pipeline_inspector.recording.tape import current, now
 
 View = Callable[..., Any]
 
 _KNOWN_VIEWS = 5000
-_is_async: dict[View, bool] = {}
+_known: dict[int, tuple[View, View]] = {}
 
 
 def install() -> None:
@@ -33,25 +33,29 @@ def install() -> None:
         tape = current.get()
         if tape is None or not tape.open or tape.view_made:
             return made
-        tape.view = (view, made is not view)
-        timed = _async_view(made) if _asks_for_await(made) else _sync_view(made)
+        try:
+            timed = _timed(made) if made is view else _wrapped(made)
         tape.view_made = now()
+        except Exception as fault:
+            faults.note("probes: view", fault)
+            return made
         return timed
 
     make_view_atomic._pipeline_inspector = True  # type: ignore[attr-defined]
     BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[method-assign]
 
 
-def _asks_for_await(view: View) -> bool:
-    try:
-        known = _is_async.get(view)
-        if known is None:
-            if len(_is_async) > _KNOWN_VIEWS:
-                _is_async.clear()
-            known = _is_async[view] = iscoroutinefunction(view)
-    except TypeError:
-        return iscoroutinefunction(view)
-    return known
+def _timed(view: View) -> View:
+    known = _known.get(id(view))
+    if known is None or known[0] is not view:
+        if len(_known) > _KNOWN_VIEWS:
+            _known.clear()
+        known = _known[id(view)] = view, _wrapped(view)
+    return known[1]
+
+
+def _wrapped(view: View) -> View:
+    return _async_view(view) if iscoroutinefunction(view) else _sync_view(view)
 
 
 def _sync_view(view: View) -> View:
@@ -64,8 +68,7 @@ def _sync_view(view: View) -> View:
         try:
             return view(request, *args, **kwargs)
         except Exception as error:
-            strip(error)
-            errors.note(tape, error, ("view", 0))
+            met(tape, error, ("view", 0))
             raise
         finally:
             tape.view_end = now()
@@ -83,8 +86,7 @@ def _async_view(view: View) -> View:
         try:
             return await view(request, *args, **kwargs)
         except Exception as error:
-            strip(error)
-            errors.note(tape, error, ("view", 0))
+            met(tape, error, ("view", 0))
             raise
         finally:
             tape.view_end = now()

@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from itertools import count
 from typing import Any, Protocol
 
@@ -27,6 +26,7 @@ PAUSE = 0.02
 IDLE = 0.25
 HOUSEKEEPING = 1.0
 NOT_CLOSED_AFTER = 10.0
+STUCK_AFTER = 5
 
 
 class Sealing(Protocol):
@@ -79,7 +79,6 @@ class Outlets:
 
 numbers = count(1)
 running: dict[int, Tape] = {}
-closing: ContextVar[Tape | None] = ContextVar("pipeline_inspector_closing", default=None)
 
 _queue: deque[Tape] = deque()
 _chains: deque[LoadedChain] = deque(maxlen=100)
@@ -87,6 +86,7 @@ _diverted: list[deque[Tape]] = []
 _wake = threading.Event()
 _idle = False
 _dropped = 0
+_turn_began = 0
 _thread: threading.Thread | None = None
 _outlets: Outlets | None = None
 _starting = threading.Lock()
@@ -114,6 +114,7 @@ def finish(tape: Tape) -> None:
         return
     if len(_queue) >= QUEUE_LIMIT:
         _dropped += 1
+        faults.note("recorder: queue", f"it is full with {QUEUE_LIMIT} requests; those that come now are not recorded")
         return
     _queue.append(tape)
     if _idle:
@@ -171,18 +172,47 @@ def _start() -> None:
     with _starting:
         if _thread is None and _outlets is not None:
             _thread = threading.Thread(target=_run, name="pipeline-inspector-recorder", daemon=True)
-            _thread.start()
+            try:
+                _thread.start()
+            except RuntimeError as error:  # the system gives no more threads
+                _thread = None
+                faults.note("recorder: thread", error)
 
 
 def _run() -> None:
     me = threading.current_thread()
-    keeper = Keeper()
-    while _thread is me:
-        try:
-            keeper.turn()
-        except Exception as error:
-            faults.note("recorder", error)
-            time.sleep(IDLE)
+    try:
+        keeper = Keeper()
+        while _thread is me:
+            try:
+                keeper.turn()
+            except Exception as error:
+                faults.note("recorder", error)
+                time.sleep(IDLE)
+    except BaseException as error:
+        faults.note("recorder: thread", error)
+    finally:
+        _end(me)
+
+
+def _end(thread: threading.Thread) -> None:
+    """The next finished request starts another thread."""
+    global _thread, _idle
+    if _thread is thread:
+        _thread, _idle = None, False
+
+
+def _complaint() -> faults.Fault | None:
+    """What to tell of a turn that does not come to its end: a store that hangs cannot be told through the store."""
+    began = _turn_began
+    waited = (clock.now() - began) // 1_000_000_000 if began else 0
+    if waited < STUCK_AFTER:
+        return None
+    told = f"the store has not answered for {waited} s; {len(_queue)} requests wait to be kept"
+    return faults.Fault("recorder: store", told, 1, clock.wall())
+
+
+faults.ask(_complaint)
 
 
 class Keeper:
@@ -197,11 +227,13 @@ class Keeper:
 
     def turn(self) -> None:
         """One turn: what is queued is kept; then sleep, deeply when there is nothing to do."""
+        global _turn_began
         outlets = _outlets
         if outlets is None:
             time.sleep(IDLE)
             return
         _busy.set()
+        _turn_began = clock.now()
         try:
             self._chains(outlets)
             worked = self._batch(outlets)
@@ -211,6 +243,7 @@ class Keeper:
             if time.monotonic() - self._housekept > HOUSEKEEPING:
                 self._housekeep(outlets)
         finally:
+            _turn_began = 0
             _busy.clear()
         self._sleep(worked=worked, watched=watched)
 
@@ -229,16 +262,17 @@ class Keeper:
 
     def _chains(self, outlets: Outlets) -> None:
         while _chains:
-            plan = _chains[0].plan()
-            self._guarded("store: chain", lambda plan=plan: outlets.store().put_plan(plan))  # type: ignore[misc]
-            self._plans.add(plan.id)
+            plan = self._guarded("recorder: chain", _chains[0].plan)
+            if plan is not None:
+                self._guarded("store: chain", lambda plan=plan: outlets.store().put_plan(plan))  # type: ignore[misc]
+                self._plans.add(plan.id)
             _chains.popleft()
 
     def _batch(self, outlets: Outlets) -> int:
         tapes = list(_take(_queue, BATCH))
         if not tapes:
             return 0
-        sealer = outlets.sealer()
+        sealer = self._guarded("recorder: sealing", outlets.sealer)
         sealed = []
         for tape in tapes:
             one = self._guarded("recorder: sealing", lambda tape=tape: sealer.seal(tape))  # type: ignore[misc]
@@ -258,8 +292,7 @@ class Keeper:
         return len(tapes)
 
     def _show_running(self, outlets: Outlets, *, watched: bool) -> None:
-        sealer = outlets.sealer()
-        rows = [sealer.row(tape) for tape in list(running.values()) if not tape.closed_at] if watched else []
+        rows = self._guarded("recorder: running", lambda: _rows(outlets), otherwise=[]) if watched else []
         if rows or self._rows_shown:
             process = outlets.process().id
             self._guarded("store: running", lambda: outlets.store().put_running(process, rows))
@@ -290,9 +323,14 @@ class Keeper:
             return otherwise
 
 
+def _rows(outlets: Outlets) -> list[Summary]:
+    sealer = outlets.sealer()
+    return [sealer.row(tape) for tape in list(running.values()) if not tape.closed_at]
+
+
 def clear(tape: Tape) -> None:
-    """Let go of all that ``tape`` refers to."""
-    tape.slots = []
+    """Let go of all that ``tape`` refers to. Its slots stay in number: cancelled work may still go on in a thread."""
+    tape.slots = [0] * len(tape.slots)
     tape.events = []
     tape.meta = {}
     tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = tape.attributes = (
@@ -301,7 +339,7 @@ def clear(tape: Tape) -> None:
     tape.seen = {}
     tape.headers = None
     if tape.transport is not None:
-        tape.transport.tape = tape.transport.source = None
+        tape.transport.tape = tape.transport.source = tape.transport.start_response = None
         tape.transport = None
 
 
@@ -314,9 +352,10 @@ def _take(queue: deque[Tape], most: int) -> Iterable[Tape]:
 
 
 def _after_fork() -> None:
-    global _thread, _starting, _idle
+    global _thread, _starting, _idle, _turn_began
     _thread = None
     _idle = False
+    _turn_began = 0
     _starting = threading.Lock()
     _wake.clear()
     _busy.clear()
