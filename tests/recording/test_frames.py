@@ -1,5 +1,6 @@
 """Where the user's own code stands on a stack."""
 
+import json
 import sys
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -8,9 +9,21 @@ from pipeline_inspector.recording.frames import users_line
 
 
 def test_the_innermost_line_of_the_users_own_is_found_through_library_calls() -> None:
-    found = list(map(lambda _: users_line(sys._getframe(0)), [1]))[0]
-    assert found[0] is not None
-    assert found[0].co_filename == __file__
+    found = []
+
+    class Users(json.JSONEncoder):
+        def default(self, o: object) -> object:
+            found.append(users_line(sys._getframe(0).f_back))
+            return "seen"
+
+    json.dumps([object()], cls=Users, indent=1)
+    code, line = found[0]
+    assert code is not None
+    assert (code.co_filename, code.co_name) == (
+        __file__,
+        "test_the_innermost_line_of_the_users_own_is_found_through_library_calls",
+    )
+    assert line > 0
 
 
 def test_a_thread_that_only_lends_itself_did_not_call() -> None:
