@@ -21,9 +21,6 @@ def test_the_innermost_line_of_the_users_own_is_found_through_library_calls() ->
     assert code is not None
     assert code.co_filename == __file__
     assert code.co_name.startswith("test_the_innermost_line")
-        __file__,
-        "test_the_innermost_line_of_the_users_own_is_found_through_library_calls",
-    )
     assert line > 0
 
 
