@@ -69,4 +69,4 @@ def _form(request: HttpRequest) -> QueryDict:
 
 
 def _digest(cookie: str) -> str:
-    return salted_hmac("pipeline_inspector.csrf", cookie).hexdigest()
+    return salted_hmac("pipeline_inspector.csrf", cookie, algorithm="sha256").hexdigest()

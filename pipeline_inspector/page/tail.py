@@ -17,6 +17,7 @@ AT_HAND = 1000
 WATCH_SECONDS = 3.0
 _PIECE = 200
 _SECOND = 1_000_000_000
+_FRESH_NS = 50_000_000
 _TAILS_MAX = 4
 
 Draw = Callable[[Summary], str]
@@ -45,11 +46,16 @@ class Tail:
         self._rows: list[Drawn] = []
         self._seqs: list[int] = []
         self._watched_until = 0
+        self._fresh_until = 0
         self._since = self.seq = reader.store.last_seq()
 
     def refresh(self) -> bool:
-        """Fetch and draw what is new; tells whether anything is. Raises ``StoreError``."""
+        """Fetch and draw what is new; tells whether anything is. Asked again at once, it does not look again. Raises
+        ``StoreError``."""
         with self._lock:
+            if clock.now() < self._fresh_until and self.reader.store.last_seq() == self.seq:
+                return False
+            self._fresh_until = clock.now() + _FRESH_NS
             self._watch()
             running = self.reader.store.running()
             new = self._fetch()
