@@ -39,7 +39,7 @@ class Surroundings(middleware.Surroundings):
         """Read the setting again."""
         now = conf.current()
         self.prefix = now.prefix
-        self.ignored = (*now.ignore, *_served_files())
+        self.apart = (now.prefix, *now.ignore, *_served_files())
         self.recording = now.enabled or _forced > 0
         self.control_version = configured.store().control_version
 
@@ -84,7 +84,7 @@ def connect() -> None:
     access_log.install(lambda: middleware.surroundings.prefix)
     server.install(is_on, _is_own_socket, page_asgi.application)
     loader.install(
-        middleware.OutermostMiddleware,
+        lambda get_response, chain: middleware.OutermostMiddleware(get_response, chain).handle,
         lambda get_response, chain, convert: middleware.InnermostMiddleware(get_response, chain, convert).seam,
         is_on,
         _loaded,
@@ -121,7 +121,7 @@ def sealer() -> Sealer:
 
 @cache
 def _sealer(process_id: str, started_at: str, patterns: tuple[str, ...]) -> Sealer:
-    return Sealer(process_id, started_at, Redactor(patterns))
+    return Sealer(process_id, started_at, Redactor(patterns), lambda: process().changed_files)
 
 
 def _is_own_socket(scope: Any) -> bool:

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -67,12 +68,14 @@ class Texts:
 
 
 class Sealer:
-    """Seals the tapes of one process. ``process`` is its id, ``started_at`` ISO 8601, ``redactor`` hides secrets."""
+    """Seals the tapes of one process. ``process`` is its id, ``started_at`` ISO 8601, ``redactor`` hides secrets,
+    ``changed`` gives the source files changed since the process before."""
 
-    def __init__(self, process: str, started_at: str, redactor: Any) -> None:
+    def __init__(self, process: str, started_at: str, redactor: Any, changed: Callable[[], list[str]] = list) -> None:
         self._process = process
         self._started_at = started_at
         self._redactor = redactor
+        self._changed = changed
         self._comparer = Comparer(redactor)
         self._cost = _calibrate()
 
@@ -127,6 +130,8 @@ class Sealer:
         sealed.texts = [text[:TEXT_KEPT] for text in texts.numbers]
         sealed.threads = list(threads.names)
         summary = self._summary(tape, sealed, plan.id, final)
+        if tape.number == 1:
+            summary.began = self._changed()
         return Sealed(summary, packed.encode(sealed), plan.id)
 
     # -- the row ----------------------------------------------------------------------------------------------------
