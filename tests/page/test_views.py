@@ -315,7 +315,8 @@ def test_whatever_is_asked_the_answer_is_clear_and_nothing_is_changed(
 ) -> None:
     client = Client()
     client.factory.defaults["QUERY_STRING"] = query.encode("utf-8", "replace").decode("latin-1")
-    response = client(method, path.replace("?", ""), body=body, **{header: value})
+    sent = value[:1000] if header == "Content-Type" else value  # Django itself refuses a longer one before it asks us
+    response = client(method, path.replace("?", ""), body=body, **{header: sent})
     assert response.status_code in {200, 204, 301, 302, 400, 403, 404, 405, 409, 413, 415}
     assert kept.store.control().version == 0
     response.close()
