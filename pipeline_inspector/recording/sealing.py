@@ -17,7 +17,7 @@ from pipeline_inspector import clock, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, PackedSlot, PackedView
 from pipeline_inspector.recording import views
 from pipeline_inspector.recording.changes import Comparer
-from pipeline_inspector.recording.frames import users_line
+from pipeline_inspector.recording.rows import Rows
 from pipeline_inspector.recording.tape import (
     AGAIN,
     CACHE,
@@ -37,7 +37,7 @@ from pipeline_inspector.recording.tape import (
     TEMPLATE,
     Tape,
 )
-from pipeline_inspector.records import Sealed, Segments, Summary
+from pipeline_inspector.records import Sealed, Summary
 
 QUERIES_KEPT = 1000
 TEMPLATES_KEPT = 1000
@@ -76,6 +76,7 @@ class Sealer:
         self._started_at = started_at
         self._redactor = redactor
         self._changed = changed
+        self._rows = Rows(process, redactor)
         self._comparer = Comparer(redactor)
         self._cost = _calibrate()
 
@@ -129,88 +130,14 @@ class Sealer:
         sealed.dropped = (tape.dropped, cut, max(0, tape.query_count - len(sealed.queries)))
         sealed.texts = [text[:TEXT_KEPT] for text in texts.numbers]
         sealed.threads = list(threads.names)
-        summary = self._summary(tape, sealed, plan.id, final)
+        summary = self._rows.finished(tape, sealed, plan.id, final)
         if tape.number == 1:
             summary.began = self._changed()
         return Sealed(summary, packed.encode(sealed), plan.id)
 
-    # -- the row ----------------------------------------------------------------------------------------------------
-
     def row(self, tape: Tape) -> Summary:
-        """The row of a request that still runs: nothing of it is packed. Durations are up to this moment."""
-        slots = tape.slots
-        inside = next((base for base in range(0, len(slots), STRIDE) if slots[base + ENTRY] not in (0, OFF)), None)
-        now_in = None
-        if inside is not None and inside:
-            left = slots[inside + EXIT]
-            outer = [layer for layer in tape.chain.layers if not slots[layer.position * STRIDE + EXIT]]
-            now_in = tape.chain.layers[inside // STRIDE - 1].id if not left else (outer[0].id if outer else None)
-        elif inside == 0 and slots[EXIT]:
-            outer = [
-                layer
-                for layer in tape.chain.layers
-                if slots[layer.position * STRIDE + ENTRY] != OFF and not slots[layer.position * STRIDE + EXIT]
-            ]
-            now_in = outer[0].id if outer else None
-        view = views.describe(tape.view[0])[0].rpartition(".")[2] if tape.view else ""
-        return Summary(
-            id=self.identity(tape),
-            state="running",
-            started_at=clock.iso(tape.wall),
-            method=tape.method or "",
-            path=tape.path,
-            query=self._redactor.query_string(str(tape.meta.get("QUERY_STRING") or "")),
-            duration_ns=(tape.end or clock.now()) - (tape.start or tape.opened_at),
-            view=view,
-            query_count=tape.query_count,
-            template_count=tape.template_count,
-            pid=os.getpid(),
-            process=self._process,
-            interface=tape.chain.interface,
-            plan_id=tape.chain.plan().id,
-            deepest=_deepest(tape),
-            toggles=list(tape.off),
-            layer_now=now_in,
-            where=_where(tape) if clock.now() - tape.opened_at > 500_000_000 else None,
-        )
-
-    def identity(self, tape: Tape) -> str:
-        """The record's id: URL-safe, unique over all processes."""
-        return f"{self._process}-{tape.number:x}"
-
-    def _summary(self, tape: Tape, sealed: Packed, plan_id: str, final: tuple[Any, ...] | None) -> Summary:
-        error = next((error for error in sealed.errors if error.type != "CancelledError"), None)
-        layers = tape.chain.layers
-        answerer = _answerer(tape)
-        aborted = _is_aborted(tape)
-        answered_by = layers[answerer - 1].id if answerer else None
-        view = sealed.view
-        name = "" if view is None else view.name.rpartition(".")[2] + (f".{view.method}" if view.method else "")
-        end = sealed.end if sealed.end != NEVER else max(sealed.closed, sealed.finished, 0)
-        return Summary(
-            id=self.identity(tape),
-            state="aborted" if aborted else "finished",
-            started_at=clock.iso(tape.wall),
-            method=tape.method or "",
-            path=tape.path[:500],
-            query=self._redactor.query_string(str(tape.meta.get("QUERY_STRING") or ""))[:500],
-            status=final[0] if final else None,
-            duration_ns=end,
-            view=name,
-            route=sealed.route.pattern if sealed.route else "",
-            query_count=tape.query_count,
-            template_count=tape.template_count,
-            segments=_segments(sealed, end),
-            answered_by=answered_by,
-            exception=error.type if error else None,
-            note=_note(answered_by, error, aborted=aborted),
-            pid=sealed.pid,
-            process=self._process,
-            interface=tape.chain.interface,
-            plan_id=plan_id,
-            deepest=_deepest(tape),
-            toggles=list(tape.off),
-        )
+        """The row of a request that is still in hand."""
+        return self._rows.running(tape)
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -400,39 +327,6 @@ def _inside(event: tuple[Any, ...], start: int) -> tuple[int, int]:
     return _since(event[9], start), _since(event[10], start)
 
 
-def _reached(tape: Tape) -> list[int]:
-    return [base // STRIDE for base in range(0, len(tape.slots), STRIDE) if tape.slots[base + ENTRY] not in (0, OFF)]
-
-
-def _deepest(tape: Tape) -> int:
-    reached = _reached(tape)
-    return len(tape.chain.layers) - reached[0] if reached else -1
-
-
-def _answerer(tape: Tape) -> int:
-    """The position of the layer that answered by itself, 0 when none did."""
-    for event in tape.events:
-        if event[0] == HOOK and event[5] == "process_view" and event[6]:
-            return int(event[4])
-    reached = _reached(tape)
-    if not reached or reached[0] == 0 or _raised_at(tape, reached[0]) or not tape.end or tape.aborted:
-        return 0
-    return reached[0]
-
-
-def _raised_at(tape: Tape, position: int) -> bool:
-    return any(error.where == ("layer", position) for error in tape.errors or ())
-
-
-def _is_aborted(tape: Tape) -> bool:
-    way = tape.transport
-    if tape.aborted:
-        return True
-    if way is None or not way.response_started:
-        return False
-    return not way.last_byte and (tape.chain.interface == "asgi" or (tape.streaming and way.first_byte > 0))
-
-
 def _final(tape: Tape) -> tuple[Any, ...] | None:
     if tape.response is not None:
         return tape.response  # type: ignore[no-any-return]
@@ -440,39 +334,6 @@ def _final(tape: Tape) -> tuple[Any, ...] | None:
         if tape.slots[base + HEADERS]:
             return tape.slots[base + STATUS], tape.slots[base + HEADERS], tape.slots[base + COOKIES]
     return None
-
-
-def _note(answered_by: str | None, error: PackedError | None, *, aborted: bool) -> str:
-    if aborted:
-        return "client went away"
-    if error is not None and error.type not in ("Http404", "Resolver404"):
-        return error.type
-    if answered_by is not None:
-        return f"{answered_by.rpartition('.')[2]} answered"
-    return "no match" if error is not None and error.type == "Resolver404" else ""
-
-
-def _segments(sealed: Packed, end: int) -> Segments:
-    core = sealed.slots[0]
-    if core.reached != packed.REACHED or core.exit == NEVER:
-        return Segments(layers=max(0, end))
-    resolver = _length(sealed.resolve) + sum(hook[1] - hook[0] for hook in sealed.hooks if hook[4] == "process_view")
-    templates = _outer_total(sealed.templates)
-    rest = max(0, core.exit - core.entry - resolver - templates)
-    return Segments(max(0, end - (core.exit - core.entry)), resolver, rest, templates)
-
-
-def _length(span: tuple[int, int]) -> int:
-    return span[1] - span[0] if NEVER not in span else 0
-
-
-def _outer_total(templates: list[tuple[Any, ...]]) -> int:
-    total, outer_start = 0, None
-    for start, end, *_ in reversed(templates):
-        if outer_start is None or end <= outer_start:
-            total += end - start
-            outer_start = start
-    return total
 
 
 def _scope(way: Any) -> dict[str, Any]:
@@ -527,15 +388,3 @@ def _way(way: Any, start: int) -> tuple[int, int, int, int, int, int, int] | Non
     stamps = (way.called, way.started, way.response_started, way.first_byte, way.last_byte)
     called, started, response_started, first, last = (_since(stamp, start) for stamp in stamps)
     return called, started, response_started, first, last, way.chunks, way.sent
-
-
-def _where(tape: Tape) -> str | None:
-    frame = sys._current_frames().get(tape.view_thread or tape.thread)
-    task = tape.task
-    if task is not None:
-        stack = task.get_stack(limit=1)
-        frame = stack[-1] if stack else frame
-    code, line = users_line(frame) if frame is not None else (None, 0)
-    if code is None and frame is not None:
-        code, line = frame.f_code, frame.f_lineno
-    return f"{code.co_filename}:{line}" if code is not None else None
