@@ -1,6 +1,7 @@
 """Handlers driven by hand, as a server would, and the same request with and without the inspector."""
 
 import asyncio
+import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 
 from pipeline_inspector.control import toggles
@@ -19,7 +22,6 @@ from pipeline_inspector.testing import Records, record_pipeline
 
 INTERFACES = ("wsgi", "asgi")
 URLS = "tests.scenarios.urls"
-NEVER = asyncio.Event
 
 
 @dataclass
@@ -58,7 +60,7 @@ def through_wsgi(handler: Any, path: str, method: str = "GET", body: bytes = b""
     environ = RequestFactory(**meta)._base_environ(
         PATH_INFO=url, QUERY_STRING=query, REQUEST_METHOD=method, CONTENT_LENGTH=str(len(body))
     )
-    environ["wsgi.input"] = __import__("io").BytesIO(body)
+    environ["wsgi.input"] = io.BytesIO(body)
     environ["wsgi.file_wrapper"] = FileWrapper
     answer = Answer()
 
@@ -122,9 +124,16 @@ def ask(interface: str, path: str = "/", **options: Any) -> Answer:
 
 @contextmanager
 def site(layers: Sequence[str] = (), **settings: Any) -> Iterator[None]:
-    """The scenarios' URLs behind ``layers``."""
-    with override_settings(**{"MIDDLEWARE": list(layers), "ROOT_URLCONF": URLS, "DEBUG": False, **settings}):
-        yield
+    """The scenarios' URLs behind ``layers``. Connections stay open between requests, as with Django's test client."""
+    signals = request_started, request_finished
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    try:
+        with override_settings(**{"MIDDLEWARE": list(layers), "ROOT_URLCONF": URLS, "DEBUG": False, **settings}):
+            yield
+    finally:
+        for signal in signals:
+            signal.connect(close_old_connections)
 
 
 def watched(

@@ -25,6 +25,12 @@ def plain(request: HttpRequest) -> HttpResponse:
     return HttpResponse("hello")
 
 
+def one_of_many(request: HttpRequest, number: int) -> HttpResponse:
+    """Says its number."""
+    note("view", "one_of_many", request.path)
+    return HttpResponse(str(number))
+
+
 async def plain_async(request: HttpRequest) -> HttpResponse:
     """Says hello, as a coroutine."""
     note("view", "plain_async", request.path)
@@ -180,6 +186,6 @@ urlpatterns: list[Any] = [
     path("waiting/", waiting),
     path("file/", file),
     path("big/", big),
-    path("many/<int:number>/", lambda request, number: plain(request)),
+    path("many/<int:number>/", one_of_many),
     path("nested/", include(_between)),
 ]
