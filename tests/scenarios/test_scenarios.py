@@ -1,0 +1,392 @@
+"""One scenario after another through WSGI and ASGI handlers, each held against the trace that its own code wrote."""
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection
+
+from pipeline_inspector.records import RequestRecord
+from pipeline_inspector.testing import record_pipeline
+from tests.scenarios import journey
+from tests.scenarios.driving import INTERFACES, bare, only, site, through_asgi, through_wsgi, watched
+from tests.scenarios.made import Spec, order
+from tests.scenarios.model import Model
+from tests.scenarios.reading import assert_adds_up, outcomes, way
+
+HERE = "tests.scenarios.layers."
+both = pytest.mark.parametrize("interface", INTERFACES)
+
+
+def chain(*specs: Spec) -> list[str]:
+    """The paths of layers made to order."""
+    return [order(spec) for spec in specs]
+
+
+def three(act: str = "pass", at: int = 1, hooks: frozenset[str] = frozenset()) -> list[Spec]:
+    """Three layers, the one at ``at`` doing ``act``."""
+    return [Spec(f"L{n}", "class", "both", hooks, act if n == at else "pass") for n in range(3)]
+
+
+def core(record: RequestRecord) -> list[tuple[str, str]]:
+    """The way inside the layers."""
+    return [step for step in way(record) if step[0] not in ("layer_in", "layer_out")]
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # Django's own words about a file under ASGI
+@both
+@pytest.mark.parametrize(
+    ("path", "status", "view"),
+    [
+        ("/", 200, "plain"),
+        ("/class/", 200, "Classy.get"),
+        ("/async/", 200, "plain_async"),
+        ("/redirect/", 302, "redirect"),
+        ("/missing/", 404, "missing"),
+        ("/forbidden/", 403, "forbidden"),
+        ("/broken/", 500, "broken"),
+        ("/broken-async/", 500, "broken_async"),
+        ("/nothing/", 500, "nothing"),
+        ("/big/", 200, "big"),
+        ("/file/", 200, "file"),
+        ("/nested/in/2024/spam/", 200, "deep"),
+    ],
+)
+def test_a_view_runs_once_in_its_place_and_the_sums_are_right(
+    interface: str, path: str, status: int, view: str
+) -> None:
+    journey.begin()
+    specs = three()
+    answer, record = watched(interface, chain(*specs), path)
+
+    assert answer.status == status
+    assert record.response is not None
+    assert record.response.status == status
+    assert journey.told() == [step for step in way(record) if step[0] != "resolve"]
+    assert core(record) == [("resolve", "URL resolver"), ("view", view)]
+    assert outcomes(record) == {"L0": "passed", "L1": "passed", "L2": "passed"}
+    assert record.view is not None
+    assert f"{record.view.name.rpartition('.')[2]}{record.view.method and '.'}{record.view.method}" == view
+    assert_adds_up(record)
+
+
+@both
+def test_what_nothing_matches_tells_every_pattern_tried(interface: str) -> None:
+    journey.begin()
+    answer, record = watched(interface, chain(*three()), "/nested/in/not-a-year/")
+    assert answer.status == 404
+    assert record.view is None
+    assert record.route is None
+    assert record.exception is not None
+    assert record.exception.raised_in == "resolver"
+    assert record.exception.rescued_by == "django"
+    assert record.tried[0] == ""
+    assert record.tried[-3:] == ["nested/ other/", "nested/ in/ <int:year>/<slug:name>/"][-3:] or len(record.tried) > 15
+    assert "nested/ in/ <int:year>/<slug:name>/" in record.tried
+    assert core(record) == [("resolve", "URL resolver")]
+    assert_adds_up(record)
+
+
+@both
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("act", "path"),
+    [
+        ("answer", "/"),
+        ("raise_in", "/"),
+        ("raise_out", "/"),
+        ("answer_view", "/"),
+        ("raise_view", "/"),
+        ("raise_template", "/template/"),
+        ("raise_exception", "/broken/"),
+        ("rescue_exception", "/broken/"),
+        ("rescue_exception", "/broken-render/"),
+        ("rescue_own", "/broken/"),
+        ("pass", "/broken-render/"),
+        ("pass", "/template/"),
+    ],
+)
+def test_answered_raised_and_rescued_at_each_place(interface: str, act: str, path: str, at: int) -> None:
+    hooks = frozenset({"process_view", "process_template_response", "process_exception"})
+    specs = three(act, at, hooks)
+    journey.begin()
+    answer, record = watched(interface, chain(*specs), path)
+    expected = Model(specs, path).run()
+
+    assert answer.status == expected.status
+    assert outcomes(record) == expected.outcomes
+    assert way(record) == expected.way
+    assert [step for step in expected.way if step[0] != "resolve"] == journey.told()
+    assert (record.exception is None) == (expected.raised_in is None)
+    if record.exception is not None:
+        assert (record.exception.raised_in, record.exception.rescued_by) == (expected.raised_in, expected.rescued_by)
+    assert_adds_up(record)
+
+
+@both
+def test_a_layer_that_replaces_the_404_of_an_exception_rescued_it(interface: str) -> None:
+    _, record = watched(interface, ["tests.scenarios.layers.Found", *chain(*three())], "/missing/")
+    assert outcomes(record)["Found"] == "rescued"
+
+
+def test_self_times_lie_between_what_the_layers_measured_themselves() -> None:
+    specs = [Spec(f"Timed{number}", "function", "sync") for number in range(5)]
+    steps = journey.begin()
+    _, record = watched("wsgi", chain(*specs))
+    came = [step.at for step in steps if step.kind == "layer_in"]
+    called = [step.at for step in steps if step.kind == "called"]
+    view = next(step.at for step in steps if step.kind == "view")
+    came.append(view)
+    back = [step.at for step in steps if step.kind == "layer_out"][::-1]
+    left = [step.at for step in steps if step.kind == "left"][::-1]
+    for number, layer in enumerate(record.layers):
+        least = called[number] - came[number]
+        most = came[number + 1] - (called[number - 1] if number else came[0] - record.duration_ns)
+        assert least <= layer.in_ns <= most
+        assert left[number] - back[number] <= layer.out_ns
+        if number:
+            assert layer.out_ns <= back[number - 1] - (left[number + 1] if number < 4 else view)
+
+
+@both
+def test_changes_are_told_at_the_boundary_where_they_happened(interface: str) -> None:
+    _, record = watched(interface, [HERE + "Around", HERE + "Changing", HERE + "Under"])
+    by_layer = {
+        layer.name: {(c.on, c.what, c.name, c.kind, c.before, c.after) for c in layer.changes} for layer in record.layers
+    }
+    on = "request", "attribute"
+    assert by_layer["Changing"] >= {
+        (*on, "added", "added", None, "'new'"),
+        (*on, "altered", "changed", "'by Around'", "'by Changing'"),
+        (*on, "removed", "removed", "'by Around'", None),
+        (*on, "late", "added", None, "'on the way out'"),
+        ("response", "header", "X-Added", "added", None, "new"),
+        ("response", "header", "X-Altered", "changed", "by Under", "by Changing"),
+        ("response", "header", "X-Removed", "removed", "by Under", None),
+        ("response", "status", "status", "changed", "200", "201"),
+    }
+    assert {change[:4] for change in by_layer["Changing"]} >= {("response", "cookie", "added", "added")}
+    assert by_layer["Around"] == {
+        (*on, "altered", "added", None, "'by Around'"),
+        (*on, "removed", "added", None, "'by Around'"),
+    }
+    assert by_layer["Under"] == {
+        ("response", "header", "X-Altered", "added", None, "by Under"),
+        ("response", "header", "X-Removed", "added", None, "by Under"),
+    }
+
+
+@both
+def test_the_layer_that_chose_the_urlconf_is_named(interface: str) -> None:
+    journey.begin()
+    _, record = watched(interface, [*chain(Spec("L0")), HERE + "ChooseUrls", *chain(Spec("L2"))], "/class/")
+    assert record.route is not None
+    assert record.route.urlconf == "tests.scenarios.other_urls"
+    assert record.route.urlconf_set_by == HERE + "ChooseUrls"
+    assert len(record.layers) == 3
+
+
+@both
+def test_nested_includes_give_the_whole_route(interface: str) -> None:
+    _, record = watched(interface, [], "/nested/in/2024/spam/")
+    assert record.route is not None
+    assert record.route.pattern == "nested/in/<int:year>/<slug:name>/"
+    assert record.route.name == "deep"
+    assert record.route.namespaces == ["outer", "inner"]
+    assert record.route.kwargs == {"year": "2024", "name": "spam"}
+    assert record.route.converters == {"year": "int", "name": "slug"}
+
+
+# -- bodies -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("interface", "path"), [("wsgi", "/stream/"), ("asgi", "/stream-async/")])
+def test_a_stream_is_never_held_back(interface: str, path: str) -> None:
+    steps = journey.begin()
+    with site([]), record_pipeline() as records:
+        if interface == "wsgi":
+            answer = through_wsgi(WSGIHandler(), path)
+        else:
+            answer = asyncio.run(
+                through_asgi(ASGIHandler(), path, on_chunk=lambda n: journey.note("sent", str(n), path))
+            )
+            assert [step.kind for step in steps if step.kind in ("chunk", "sent")] == ["chunk", "sent"] * 3
+    record = only(records)
+    assert answer.chunks == 3
+    assert record.response is not None
+    assert record.response.streaming
+    assert record.response.body_bytes == len(answer.body)
+    assert record.response.chunks == 3
+    assert record.state == "finished"
+    assert record.response.first_byte_ns is not None
+    assert record.response.last_byte_ns is not None
+    assert 0 < record.response.first_byte_ns < record.response.last_byte_ns
+    assert_adds_up(record)
+
+
+def test_under_wsgi_each_chunk_is_made_when_the_server_asks_for_it() -> None:
+    steps = journey.begin()
+    with site([]), record_pipeline():
+        made = WSGIHandler()(_environ("/stream/"), lambda status, headers, exc_info=None: lambda data: None)
+        chunks = iter(made)
+        for number in range(3):
+            assert sum(step.kind == "chunk" for step in steps) == number
+            assert next(chunks) == b"chunk %d\n" % number
+        made.close()
+
+
+def _environ(path: str) -> dict[str, object]:
+    from django.test import RequestFactory
+
+    return RequestFactory()._base_environ(PATH_INFO=path)
+
+
+def test_a_file_still_goes_through_the_servers_own_wrapper() -> None:
+    answer, record = watched("wsgi", [], "/file/")
+    assert answer.file_wrapper
+    assert answer.body == b"x" * 20_000
+    assert record.response is not None
+    assert record.response.streaming
+    assert record.state == "finished"
+
+
+@both
+def test_a_big_body_arrives_whole(interface: str) -> None:
+    answer, record = watched(interface, chain(*three()), "/big/", method="POST", body=b"z" * 2_000_000)
+    assert dict(answer.headers)["X-Got"] == "2000000"
+    assert len(answer.body) == 1_000_000
+    assert record.response is not None
+    assert record.response.body_bytes == 1_000_000
+
+
+# -- gone -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/waiting/", "/stream-async/?endless"])
+def test_a_client_that_leaves_ends_the_request_as_in_django_alone(path: str) -> None:
+    ways = []
+    for settings in ({}, {"PIPELINE_INSPECTOR": {"ENABLED": False}}):
+        steps = journey.begin()
+        if settings:
+            with site(chain(*three()), **settings):
+                asyncio.run(_leave(path))
+        else:
+            with site(chain(*three())), record_pipeline() as records:
+                asyncio.run(_leave(path))
+            record = only(records)
+            assert record.state == "aborted"
+            assert record.exception is None
+        ways.append([(step.kind, step.name) for step in steps])
+    assert ways[0] == ways[1]
+    assert ("cancelled", "waiting" if "waiting" in path else "stream") in ways[0]
+
+
+async def _leave(path: str) -> None:
+    gone = asyncio.Event()
+    asking = asyncio.create_task(
+        through_asgi(ASGIHandler(), path, gone=gone, on_chunk=lambda number: number == 3 and gone.set())
+    )
+    while not any(step.kind == "view" for step in journey.steps):
+        await asyncio.sleep(0)
+    if "stream" not in path:
+        gone.set()
+    try:
+        await asking
+    except asyncio.CancelledError:
+        journey.note("raised", "CancelledError", path)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Django leaves the body's file to Python
+def test_a_task_cancelled_from_outside_stays_cancelled() -> None:
+    async def cancelled() -> bool:
+        asking = asyncio.create_task(through_asgi(ASGIHandler(), "/waiting/"))
+        while not any(step.kind == "view" for step in journey.steps):
+            await asyncio.sleep(0)
+        asking.cancel()
+        try:
+            await asking
+        except asyncio.CancelledError:
+            return True
+        return False
+
+    journey.begin()
+    with site(chain(*three())), record_pipeline():
+        watched_one = asyncio.run(cancelled())
+    journey.begin()
+    with site(chain(*three()), PIPELINE_INSPECTOR={"ENABLED": False}):
+        assert asyncio.run(cancelled()) == watched_one
+    gc.collect()
+
+
+# -- many, atomic -----------------------------------------------------------------------------------------------------
+
+
+def _told_of_each(records: list[RequestRecord]) -> None:
+    assert len(records) == 50
+    assert sorted(record.request.path for record in records) == sorted(f"/many/{n}/" for n in range(50))
+    assert len({record.id for record in records}) == 50
+    for record in records:
+        assert [step for step in way(record) if step[0] != "resolve"] == journey.told(record.request.path)
+        assert_adds_up(record)
+
+
+def test_fifty_at_once_under_asgi_each_have_their_own_record() -> None:
+    journey.begin()
+    layers = chain(Spec("M0", "mixin"), Spec("M1", "class"), Spec("M2", "function", "async"), Spec("M3", "mixin"))
+
+    async def all_at_once() -> None:
+        handler = ASGIHandler()
+        await asyncio.gather(*(through_asgi(handler, f"/many/{number}/") for number in range(50)))
+
+    with site(layers), record_pipeline() as records:
+        asyncio.run(all_at_once())
+    _told_of_each(list(records))
+
+
+def test_fifty_at_once_in_threads_each_have_their_own_record() -> None:
+    journey.begin()
+    layers = chain(Spec("M0", "mixin"), Spec("M1", "class"), Spec("M2", "function", "sync"), Spec("M3", "mixin"))
+    start = threading.Barrier(10)
+
+    def one(number: int) -> None:
+        if number < 10:
+            start.wait()
+        through_wsgi(handler, f"/many/{number}/")
+
+    with site(layers), record_pipeline() as records, ThreadPoolExecutor(10) as threads:
+        handler = WSGIHandler()
+        list(threads.map(one, range(50)))
+    _told_of_each(list(records))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_view_in_a_transaction_is_said_to_be() -> None:
+    connection.settings_dict["ATOMIC_REQUESTS"] = True
+    try:
+        journey.begin()
+        _, record = watched("wsgi", chain(*three()))
+    finally:
+        connection.settings_dict["ATOMIC_REQUESTS"] = False
+    assert record.view is not None
+    assert record.view.atomic
+    assert journey.told() == [step for step in way(record) if step[0] != "resolve"]
+    assert_adds_up(record)
+
+
+# -- twice, away, elsewhere -------------------------------------------------------------------------------------------
+
+
+def test_a_layer_that_calls_inward_again_leaves_the_record_in_order() -> None:
+    layers = [HERE + "Twice", *chain(*three(hooks=frozenset({"process_view"})))]
+    steps = journey.begin()
+    answer, record = watched("wsgi", layers, "/template/")
+    assert answer.plain == bare("wsgi", layers, "/template/").plain
+    first = [(step.kind, step.name) for step in steps][: len(journey.told()) // 2]
+    assert first
+    assert [s for s in way(record) if s[0] in ("view", "render")] == [("view", "template"), ("render", "render")]
+    assert sum(step == ("hook", "L0.process_view") for step in way(record)) == 1
+    assert_adds_up(record)
