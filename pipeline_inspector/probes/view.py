@@ -34,8 +34,9 @@ def install() -> None:
         if tape is None or not tape.open or tape.view_made:
             return made
         try:
+            tape.view = (view, made is not view)
             timed = _timed(made) if made is view else _wrapped(made)
-        tape.view_made = now()
+            tape.view_made = now()
         except Exception as fault:
             faults.note("probes: view", fault)
             return made
