@@ -18,7 +18,7 @@ from pipeline_inspector.probes import layers
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.tape import Tape, current, now
-from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, transport
+from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, transports
 
 HIDDEN = frozenset(
     {"pipeline_inspector.middleware.OutermostMiddleware", "pipeline_inspector.middleware.InnermostMiddleware"}
@@ -30,13 +30,13 @@ Handler = Callable[[Any], Any]
 class Surroundings:
     """What the outermost middleware needs from above, given by the wiring.
 
-    ``prefix``: where our own pages begin; ``ignored``: path prefixes not recorded; ``enabled``: asked per request;
+    ``prefix``: where our own pages begin; ``apart``: path prefixes not recorded, with it; ``enabled``: asked per request;
     ``control_version`` and ``layers_off(request)``: the developer's hand; ``answer``/``aanswer``: our own pages;
     ``first_request(chain)``: told once per chain, in the request's own stack.
     """
 
     prefix = "/__inspector__/"
-    ignored: tuple[str, ...] = ()
+    apart: tuple[str, ...] = (prefix,)
     recording = True
     control_version: Callable[[], int] = staticmethod(lambda: 0)
 
@@ -76,68 +76,74 @@ class OutermostMiddleware:
     def __init__(self, get_response: Handler, chain: LoadedChain | None = None) -> None:
         if chain is None:
             raise MiddlewareNotUsed("placed by the inspector itself; take it out of MIDDLEWARE")
-        self.get_response = get_response
         self.chain = chain
         self.unseen = True
         self.version = -1
         self.slots = chain.slots(frozenset())
         self.for_some = False
-        update_wrapper(self, get_response, updated=())
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
+        way = self._async_way if iscoroutinefunction(get_response) else self._sync_way
+        self.handle: Handler = update_wrapper(way(get_response), get_response, updated=())
+        self.handle._pipeline_inspector = True  # type: ignore[attr-defined]
 
     def __call__(self, request: Any) -> Any:
-        if self.is_async:
-            return self.__acall__(request)
-        around = surroundings
-        path = request.path_info
-        if path.startswith(around.prefix) and around.enabled():
-            return around.answer(request)
-        if (around.ignored and path.startswith(around.ignored)) or not around.recording:
-            return self.get_response(request)
-        tape = self.open(request)
-        if tape is None:
-            return self.get_response(request)
-        token = current.set(tape)
-        tape.start = now()
-        try:
-            response = self.get_response(request)
-        except BaseException:
-            tape.end = now()
-            self.abort(tape)
-            raise
-        finally:
-            current.reset(token)
-        tape.end = now()
-        self.close(tape, request, response)
-        return response
+        return self.handle(request)
 
-    async def __acall__(self, request: Any) -> Any:
-        around = surroundings
-        path = request.path_info
-        if path.startswith(around.prefix) and around.enabled():
-            return await around.aanswer(request)
-        if (around.ignored and path.startswith(around.ignored)) or not around.recording:
-            return await self.get_response(request)
-        tape = self.open(request)
-        if tape is None:
-            return await self.get_response(request)
-        tape.task = asyncio.current_task()
-        token = current.set(tape)
-        tape.start = now()
-        try:
-            response = await self.get_response(request)
-        except BaseException:
+    # What a handler calls is a plain function: an instance would cost another frame in every request.
+
+    def _sync_way(self, get_response: Handler) -> Handler:
+        def handle(request: Any) -> Any:
+            around = surroundings
+            if not around.recording or request.path_info.startswith(around.apart):
+                return around.answer(request) if self.is_own(request) else get_response(request)
+            tape = self.open(request)
+            if tape is None:
+                return get_response(request)
+            token = current.set(tape)
+            tape.start = now()
+            try:
+                response = get_response(request)
+            except BaseException:
+                tape.end = now()
+                self.abort(tape)
+                raise
+            finally:
+                current.reset(token)
             tape.end = now()
-            self.abort(tape)
-            raise
-        finally:
-            current.reset(token)
-            tape.task = None
-        tape.end = now()
-        self.close(tape, request, response)
-        return response
+            self.close(tape, request, response)
+            return response
+
+        return handle
+
+    def _async_way(self, get_response: Handler) -> Handler:
+        async def handle(request: Any) -> Any:
+            around = surroundings
+            if not around.recording or request.path_info.startswith(around.apart):
+                return await (around.aanswer(request) if self.is_own(request) else get_response(request))
+            tape = self.open(request)
+            if tape is None:
+                return await get_response(request)
+            tape.task = asyncio.current_task()
+            token = current.set(tape)
+            tape.start = now()
+            try:
+                response = await get_response(request)
+            except BaseException:
+                tape.end = now()
+                self.abort(tape)
+                raise
+            finally:
+                current.reset(token)
+                tape.task = None
+            tape.end = now()
+            self.close(tape, request, response)
+            return response
+
+        return handle
+
+    @staticmethod
+    def is_own(request: Any) -> bool:
+        """Is it one of our own pages that is asked for?"""
+        return bool(request.path_info.startswith(surroundings.prefix)) and surroundings.enabled()
 
     def open(self, request: Any) -> Tape | None:
         """A new tape on ``request``; None when that failed, and the request goes on without."""
@@ -156,12 +162,10 @@ class OutermostMiddleware:
             tape.opened_at = opened
             tape.wall = clock.wall()
             tape.thread = get_ident()
-            way = transport.get()
+            way = transports.get(id(request.META if self.chain.interface == "wsgi" else request.scope))
             if way is not None and way.tape is None:
-                source = way.source
-                if source is request.META or source is getattr(request, "scope", None):
-                    way.tape = tape
-                    tape.transport = way
+                way.tape = tape
+                tape.transport = way
             request._pipeline_tape = tape
             recorder.running[tape.number] = tape
         except Exception as error:
@@ -199,14 +203,14 @@ class OutermostMiddleware:
     def close(self, tape: Tape, request: Any, response: Any) -> None:
         """The chain is through: note the answer, and be told when it has been sent."""
         try:
-            tape.response = layers.snapshot(response)
+            tape.response = layers.snapshot(response, tape.headers)
             tape.attributes = tape.seen and request.__dict__.copy()
             tape.streaming = response.streaming
             if tape.streaming:
                 self.follow(tape, response)
             else:
                 tape.body_bytes = sum(map(len, response._container))
-            response._resource_closers.append(Closer(tape))
+            response._resource_closers.append(tape.sent)
         except Exception as error:
             faults.note("middleware: closing the tape", error)
             recorder.finish(tape)
@@ -231,20 +235,6 @@ class OutermostMiddleware:
         """The chain did not return: cancelled, or an exception that Django does not convert."""
         tape.aborted = True
         recorder.finish(tape)
-
-
-class Closer:
-    """Called with the response's other closers, when it has been sent."""
-
-    __slots__ = ("tape",)
-
-    def __init__(self, tape: Tape) -> None:
-        self.tape = tape
-
-    def __call__(self) -> None:
-        """Note the moment; ``request_finished``, which follows, hands the tape over."""
-        self.tape.closed_at = now()
-        recorder.closing.set(self.tape)
 
 
 class InnermostMiddleware:

@@ -19,7 +19,6 @@ from django.core.handlers.base import BaseHandler
 
 from pipeline_inspector import wiring
 from pipeline_inspector.assembly.record import assemble
-from pipeline_inspector.middleware import OutermostMiddleware
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import RequestRecord
@@ -94,5 +93,5 @@ def _reload_handlers() -> None:
         kind = type(found)
         if issubclass(kind, BaseHandler):
             chain: Any = found._middleware_chain
-            if chain is not None and not issubclass(type(chain), OutermostMiddleware):
+            if chain is not None and not getattr(chain, "_pipeline_inspector", False):
                 found.load_middleware(is_async=iscoroutinefunction(chain))

@@ -134,13 +134,15 @@ def _after(
 ) -> None:
     end = now()
     try:
+        attributes = response = None
         if name == "process_exception":
-            attributes, response = None, None
             if answer is not None and tape.errors:
                 tape.errors[-1].rescued_by = ("hook:process_exception", position)
                 tape.errors[-1].rescued_at = end
         else:
-            attributes = request.__dict__.copy()
+            own = request.__dict__
+            same = len(own) == tape.width and not (tape.watched and tape.exchanged(own))
+            attributes = None if same else tape.kept(own)
             response = snapshot(answer) if name == "process_template_response" else None
         answered = answer is not None
         tape.add((HOOK, start, end, get_ident(), position, name, answered, attributes, response, *inside, None))

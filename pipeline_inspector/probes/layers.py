@@ -40,13 +40,16 @@ Handler = Callable[[Any], Any]
 _convert = django_exception.convert_exception_to_response
 
 
-def snapshot(response: Any) -> tuple[Any, ...] | None:
-    """Status, headers and cookies (0: none) of a response as it is now; None when it is no response."""
+def snapshot(response: Any, known: dict[str, Any] | None = None) -> tuple[Any, ...] | None:
+    """Status, headers and cookies (0: none) of a response as it is now; None when it is no response.
+
+    ``known`` are headers that were copied before: when they are still the same they are not copied again.
+    """
     try:
-        cookies = response.cookies
+        cookies, headers = response.cookies, response.headers._store
         return (
             response.status_code,
-            response.headers._store.copy(),
+            known if headers == known else headers.copy(),
             {name: morsel.value for name, morsel in cookies.items()} if cookies else 0,
         )
     except Exception:

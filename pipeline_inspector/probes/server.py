@@ -47,20 +47,14 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
         if not enabled():
             return original(self, environ, start_response)
         try:
-            way = Transport(environ)
+            transports[id(environ)] = way = Transport(environ, start_response)
         except Exception as fault:
             faults.note("probes: server", fault)
             return original(self, environ, start_response)
-
-        def starting(*args: Any, **kwargs: Any) -> Any:
-            way.response_started = now()
-            return start_response(*args, **kwargs)
-
-        token = transport.set(way)
         try:
-            return original(self, environ, starting)
+            return original(self, environ, way.starting)
         finally:
-            transport.reset(token)
+            transports.pop(id(environ), None)
 
     __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     WSGIHandler.__call__ = __call__  # type: ignore[method-assign]
@@ -81,13 +75,12 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
             await original(self, scope, receive, send)
         else:
             try:
-                way = Transport(scope)
+                transports[id(scope)] = way = Transport(scope)
                 sending = way.sender(send)
             except Exception as fault:
                 faults.note("probes: server", fault)
                 await original(self, scope, receive, send)
                 return
-            token = transport.set(way)
             try:
                 await original(self, scope, receive, sending)
             finally:

@@ -74,7 +74,9 @@ class Comparer:
         for base in reversed(reached):
             attributes = self._attributes(found, base // STRIDE, attributes, slots[base + ATTRIBUTES_OUT], tape)
             if slots[base + STATUS]:
-                headers = slots[base + HEADERS] or (response[1] if response else {})
+                headers = slots[base + HEADERS]
+                if headers == 0:
+                    headers = response[1] if response else {}
                 answer = slots[base + STATUS], headers, slots[base + COOKIES]
                 self._responses(found, base // STRIDE, response, answer)
                 response = answer

@@ -5,9 +5,10 @@ Place ``ENTRY`` is the stamp of entry; a value there before entry means that som
 of an earlier entry. Layers are counted from the inside here (``position``: the core is 0, the innermost layer 1), because
 Django builds a chain in that order; a record counts from the outside.
 
-Snapshots are taken only where something differs from the boundary before: 0 there means "as before". Headers are compared
-whole. Of the request's attributes the number is compared, and the identity of those named in ``watched``: names that a
-layer of this chain was seen to exchange. While a chain is ``learning`` (its first requests) every boundary is kept.
+Snapshots are taken only where something differs from the boundary before: 0 there means "as before", a STATUS of 0 that
+nothing of the response differs. Headers are compared whole. Of the request's attributes the number is compared, and the
+identity of those named in ``watched``: names that a layer of this chain was seen to exchange. While a chain is
+``learning`` (its first requests) every boundary is kept.
 
 ``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, the rest is counted:
 
@@ -27,6 +28,7 @@ AGAIN    position: the layer was entered a second time
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from threading import get_ident
 from typing import Any
 
 from pipeline_inspector import clock
@@ -40,6 +42,9 @@ EVENT_LIMIT = 4000
 
 QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
 
+_NOTHING: dict[str, Any] = {}
+_NEVER = 0, 0
+
 
 class Tape:
     """What is written down of one request while it runs. A copied or pickled request leaves its tape behind.
@@ -47,42 +52,45 @@ class Tape:
     ``chain`` is the loaded chain it runs through, ``number`` counts the tapes of this process.
     """
 
-    open = True
-    aborted = False
-    closed = False
-    dropped = query_count = template_count = 0
-    opened_at = start = end = closed_at = finished_at = wall = 0
-    resolve_start = resolve_end = 0
-    view_made = view_start = view_end = view_thread = 0
-    view: Any = None
-    match: Any = None
-    tried: Any = None
-    urlconf: Any = None
-    errors: list[Any] | None = None
-    response: Any = None
-    attributes: Any = None
-    transport: Any = None
-    task: Any = None
-    thread = 0
-    width = -1
-    watched: tuple[str, ...] = ()
-    headers: Any = None
-    learning = True
-    off: tuple[str, ...] = ()
-    body_bytes: int | None = None
-    streaming = False
-    reason = ""
-    inside: tuple[int, int] = (0, 0)
+    __slots__ = (
+        *("aborted", "attributes", "body_bytes", "chain", "closed_at", "cookies", "dropped", "end", "errors"),
+        *("events", "finished_at", "headers", "inside", "learning", "match", "meta", "method", "number", "off", "open"),
+        *("opened_at", "path", "query_count", "resolve_end", "resolve_start", "response", "seen", "slots", "start"),
+        *("status", "streaming", "task", "template_count", "thread", "transport", "tried", "urlconf", "view"),
+        *("view_end", "view_made", "view_start", "view_thread", "wall", "watched", "width"),
+    )
 
     def __init__(self, chain: Any, slots: list[Any], number: int, request: Any) -> None:
         self.chain = chain
         self.slots = slots
         self.number = number
+        self.meta: dict[str, Any] = request.META
+        self.path: str = request.path
+        self.method: str | None = request.method
         self.events: list[tuple[Any, ...]] = []
-        self.seen: dict[str, Any] = {}
-        self.meta = request.META
-        self.path = request.path
-        self.method = request.method
+        self.seen: dict[str, Any] = _NOTHING
+        self.open = self.learning = True
+        self.aborted = self.streaming = False
+        self.dropped = self.query_count = self.template_count = 0
+        self.opened_at = self.start = self.end = self.closed_at = self.finished_at = self.wall = self.thread = 0
+        self.resolve_start = self.resolve_end = self.view_made = self.view_start = self.view_end = self.view_thread = 0
+        self.width = -1
+        self.status = 0
+        self.cookies: Any = 0
+        self.view: Any = None
+        self.match: Any = None
+        self.tried: Any = None
+        self.urlconf: Any = None
+        self.response: Any = None
+        self.attributes: Any = None
+        self.transport: Any = None
+        self.task: Any = None
+        self.headers: Any = None
+        self.errors: list[Any] | None = None
+        self.body_bytes: int | None = None
+        self.watched: tuple[str, ...] = ()
+        self.off: tuple[str, ...] = ()
+        self.inside: tuple[int, int] = _NEVER
 
     def add(self, event: tuple[Any, ...]) -> None:
         """Append ``event``, or count it as dropped when the tape is full."""
@@ -104,6 +112,21 @@ class Tape:
         seen = self.seen
         return any(attributes.get(name) is not seen.get(name) for name in self.watched)
 
+    def answered(self, base: int, response: Any) -> None:
+        """Keep what differs in ``response`` from the boundary before, in the slots from ``base`` on."""
+        slots, headers, cookies = self.slots, response.headers._store, response.cookies
+        slots[base + COOKIES] = self.cookies = (
+            {name: morsel.value for name, morsel in cookies.items()} if cookies else 0
+        )
+        if headers != self.headers:
+            slots[base + HEADERS] = self.headers = headers.copy()
+        slots[base + STATUS] = self.status = response.status_code
+
+    def sent(self) -> None:
+        """The response is closed; ``request_finished``, which follows on this thread, hands the tape over."""
+        self.closed_at = now()
+        closing[get_ident()] = self
+
     def __copy__(self) -> "Tape":
         return self
 
@@ -117,6 +140,9 @@ class Tape:
 def _no_tape() -> None:
     """What a tape is once its request was pickled and opened again."""
 
+
+closing: dict[int, Tape] = {}
+"""By thread: the tape whose response is being closed there."""
 
 current: ContextVar[Tape | None] = ContextVar("pipeline_inspector_tape", default=None)
 

@@ -4,35 +4,47 @@ Made by the server probe, filled while the response is sent, read when the recor
 """
 
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from typing import Any
 
+from pipeline_inspector import faults
 from pipeline_inspector.recording.tape import Tape, current, now
 
 Send = Callable[[Any], Awaitable[None]]
 CHUNKS_KEPT = 50
 
+_NONE: list[int] = []
+
 
 class Transport:
     """Stamps of one request's way; ``source`` is its WSGI environ or ASGI scope, which identifies it."""
 
-    started = response_started = first_byte = last_byte = 0
-    chunks = sent = 0
-    tape: Tape | None = None
+    __slots__ = (
+        *("called", "chunk_stamps", "chunks", "first_byte", "last_byte", "response_started", "sent", "source"),
+        *("start_response", "started", "tape"),
+    )
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, start_response: Any = None) -> None:
         self.source = source
+        self.start_response = start_response
         self.called = now()
-        self.chunk_stamps: list[int] = []
+        self.started = self.response_started = self.first_byte = self.last_byte = self.chunks = self.sent = 0
+        self.chunk_stamps: list[int] = _NONE
+        self.tape: Tape | None = None
+
+    def starting(self, *args: Any) -> Any:
+        """In the place of WSGI's ``start_response``."""
+        self.response_started = now()
+        return self.start_response(*args)
 
     def note_chunk(self, size: int) -> None:
         """``size`` bytes went out, or were handed to the server."""
         moment = now()
         if not self.first_byte:
             self.first_byte = moment
+            self.chunk_stamps = []
         self.chunks += 1
         self.sent += size
-        if len(self.chunk_stamps) < CHUNKS_KEPT:
+        if self.chunks <= CHUNKS_KEPT:
             self.chunk_stamps.append(moment)
 
     def sender(self, send: Send) -> Send:
@@ -40,20 +52,24 @@ class Transport:
 
         async def sending(message: Any) -> None:
             await send(message)
-            kind = message["type"]
-            if kind == "http.response.start":
-                self.response_started = now()
-            elif kind == "http.response.body":
-                body = message.get("body", b"")
-                if body:
-                    self.note_chunk(len(body))
-                if not message.get("more_body", False):
-                    self.last_byte = now()
+            try:
+                kind = message["type"]
+                if kind == "http.response.start":
+                    self.response_started = now()
+                elif kind == "http.response.body":
+                    body = message.get("body", b"")
+                    if body:
+                        self.note_chunk(len(body))
+                    if not message.get("more_body", False):
+                        self.last_byte = now()
+            except Exception as fault:
+                faults.note("probes: sending", fault)
 
         return sending
 
 
-transport: ContextVar[Transport | None] = ContextVar("pipeline_inspector_transport", default=None)
+transports: dict[int, Transport] = {}
+"""By the identity of their source, while the handler has it in hand."""
 
 
 class SyncStream:
@@ -76,7 +92,10 @@ class SyncStream:
             raise
         finally:
             current.reset(token)
-        self._way.note_chunk(_size(chunk))
+        try:
+            self._way.note_chunk(_size(chunk))
+        except Exception as fault:
+            faults.note("probes: sending", fault)
         return chunk
 
 
