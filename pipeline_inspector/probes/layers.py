@@ -13,6 +13,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.core.handlers import exception as django_exception
+from django.http import HttpResponseBase
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met, strip
@@ -92,8 +93,11 @@ def _sync_seam(
         if tape.chain is not chain or slots[base]:
             return aside(request, tape)
         attributes = request.__dict__
-        if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-            slots[base + ATTRIBUTES_IN] = tape.kept(attributes)
+        try:
+            if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
+                slots[base + ATTRIBUTES_IN] = tape.kept(attributes)
+        except Exception as error:
+            faults.note("probes: layer", error)
         slots[base] = now()
         try:
             response = called(request)
@@ -101,6 +105,8 @@ def _sync_seam(
             response = respond(request, error, tape, base // STRIDE)
         slots[exit_] = now()
         try:
+            if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
+                slots[base + ATTRIBUTES_OUT] = tape.kept(attributes)
             if (
                 response.headers._store != tape.headers
                 or response.status_code != tape.status
@@ -108,10 +114,10 @@ def _sync_seam(
                 or tape.cookies
             ):
                 tape.answered(base, response)
-        except Exception:
+        except Exception as error:
             slots[base + STATUS] = 0
-        if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-            slots[base + ATTRIBUTES_OUT] = tape.kept(attributes)
+            if isinstance(response, HttpResponseBase):
+                faults.note("probes: layer", error)
         return response
 
     return layer
@@ -135,8 +141,11 @@ def _async_seam(
         if tape.chain is not chain or slots[base]:
             return await aside(request, tape)
         attributes = request.__dict__
-        if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-            slots[base + ATTRIBUTES_IN] = tape.kept(attributes)
+        try:
+            if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
+                slots[base + ATTRIBUTES_IN] = tape.kept(attributes)
+        except Exception as error:
+            faults.note("probes: layer", error)
         slots[base] = now()
         try:
             response = await called(request)
@@ -144,6 +153,8 @@ def _async_seam(
             response = await arespond(request, error, tape, base // STRIDE)
         slots[exit_] = now()
         try:
+            if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
+                slots[base + ATTRIBUTES_OUT] = tape.kept(attributes)
             if (
                 response.headers._store != tape.headers
                 or response.status_code != tape.status
@@ -151,10 +162,10 @@ def _async_seam(
                 or tape.cookies
             ):
                 tape.answered(base, response)
-        except Exception:
+        except Exception as error:
             slots[base + STATUS] = 0
-        if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-            slots[base + ATTRIBUTES_OUT] = tape.kept(attributes)
+            if isinstance(response, HttpResponseBase):
+                faults.note("probes: layer", error)
         return response
 
     return layer
