@@ -7,14 +7,14 @@ Nobody lists them: the loader puts them where they belong. Listed by hand they t
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import update_wrapper
-from threading import get_ident
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
 
-from pipeline_inspector import clock, faults
+from pipeline_inspector import faults
 from pipeline_inspector.probes import layers
+from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.tape import Tape, current, now
@@ -102,9 +102,9 @@ class OutermostMiddleware:
             tape.start = now()
             try:
                 response = get_response(request)
-            except BaseException:
+            except BaseException as error:
                 tape.end = now()
-                self.abort(tape)
+                self.abort(tape, error)
                 raise
             finally:
                 current.reset(token)
@@ -127,9 +127,9 @@ class OutermostMiddleware:
             tape.start = now()
             try:
                 response = await get_response(request)
-            except BaseException:
+            except BaseException as error:
                 tape.end = now()
-                self.abort(tape)
+                self.abort(tape, error)
                 raise
             finally:
                 current.reset(token)
@@ -148,21 +148,17 @@ class OutermostMiddleware:
     def open(self, request: Any) -> Tape | None:
         """A new tape on ``request``; None when that failed, and the request goes on without."""
         try:
-            opened = now()
+            chain = self.chain
             template, off = self.slots
             if surroundings.control_version() != self.version or self.for_some:
                 template, off = self.read_toggles(request)
-            tape = Tape(self.chain, template[:], next(recorder.numbers), request)
+            tape = Tape(chain, template[:], next(recorder.numbers), request)
             tape.off = off
-            tape.watched = self.chain.watched
-            if self.chain.learning:
-                self.chain.learning -= 1
+            if chain.learning:
+                chain.learning -= 1
             else:
                 tape.learning = False
-            tape.opened_at = opened
-            tape.wall = clock.wall()
-            tape.thread = get_ident()
-            way = transports.get(id(request.META if self.chain.interface == "wsgi" else request.scope))
+            way = transports.get(id(tape.meta if chain.interface == "wsgi" else request.scope))
             if way is not None and way.tape is None:
                 way.tape = tape
                 tape.transport = way
@@ -231,8 +227,9 @@ class OutermostMiddleware:
             response._iterator = SyncStream(response._iterator, tape, tape.transport)
 
     @staticmethod
-    def abort(tape: Tape) -> None:
+    def abort(tape: Tape, error: BaseException) -> None:
         """The chain did not return: cancelled, or an exception that Django does not convert."""
+        strip(error)
         tape.aborted = True
         recorder.finish(tape)
 

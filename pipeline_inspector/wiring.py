@@ -74,6 +74,10 @@ def is_on() -> bool:
     return _forced > 0 or conf.current().enabled
 
 
+def _is_recording() -> bool:
+    return middleware.surroundings.recording
+
+
 def connect() -> None:
     """Put the probes in, tell the recorder where records go, mount the pages."""
     if not isinstance(middleware.surroundings, Surroundings):
@@ -82,7 +86,7 @@ def connect() -> None:
     recorder.connect(recorder.Outlets(sealer, configured.store, live.publish, process))
     install.install()
     access_log.install(lambda: middleware.surroundings.prefix)
-    server.install(is_on, _is_own_socket, page_asgi.application)
+    server.install(_is_recording, _is_own_socket, page_asgi.application)
     loader.install(
         lambda get_response, chain: middleware.OutermostMiddleware(get_response, chain).handle,
         lambda get_response, chain, convert: middleware.InnermostMiddleware(get_response, chain, convert).seam,

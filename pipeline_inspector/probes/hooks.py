@@ -39,8 +39,13 @@ def wrap_lists(handler: Any, chain: LoadedChain) -> None:
 
 
 def _timed(hook: Hook, chain: LoadedChain, layer: LoadedLayer, name: str) -> Hook:
-    wrapper = _async_hook if iscoroutinefunction(hook) else _sync_hook
-    timed = update_wrapper(wrapper(hook, chain, layer.position, name), hook)
+    if iscoroutinefunction(hook):
+        wrapper = _async_hook(hook, chain, layer.position, name)
+    elif name == "process_view":
+        wrapper = _sync_view_hook(hook, chain, layer.position)
+    else:
+        wrapper = _sync_hook(hook, chain, layer.position, name)
+    timed = update_wrapper(wrapper, hook)
     if hasattr(hook, "__self__"):
         timed.__self__ = hook.__self__  # type: ignore[attr-defined]
     return timed
@@ -51,9 +56,30 @@ def _tape_of(request: Any, chain: LoadedChain) -> Tape | None:
     return tape if tape is not None and tape.chain is chain else None
 
 
+def _sync_view_hook(hook: Hook, chain: LoadedChain, position: int) -> Hook:
+    """The hook that nearly every chain has, in as few frames as it can be."""
+    entry = position * STRIDE + ENTRY
+
+    def timed(request: Any, *args: Any) -> Any:
+        tape: Tape | None = getattr(request, "_pipeline_tape", None)
+        if tape is None or tape.chain is not chain:
+            return hook(request, *args)
+        if tape.slots[entry] == OFF:
+            return None
+        start = now()
+        try:
+            answer = hook(request, *args)
+        except Exception as error:
+            _failed(tape, error, position, "process_view", start)
+            raise
+        _after_view_hook(tape, request, answer, position, start, now(), (0, 0))
+        return answer
+
+    return timed
+
+
 def _sync_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook:
     entry = position * STRIDE + ENTRY
-    is_view_hook = name == "process_view"
 
     def timed(request: Any, *args: Any) -> Any:
         tape = _tape_of(request, chain)
@@ -61,8 +87,7 @@ def _sync_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook
             return hook(request, *args)
         if tape.slots[entry] == OFF:
             return _neutral(name, args)
-        if not is_view_hook:
-            _before(tape, name, args, position)
+        _before(tape, name, args, position)
         start = now()
         try:
             answer = hook(request, *args)
@@ -129,10 +154,25 @@ def _before(tape: Tape, name: str, args: tuple[Any, ...], position: int) -> None
         faults.note("probes: hook", fault)
 
 
+def _after_view_hook(
+    tape: Tape, request: Any, answer: Any, position: int, start: int, end: int, inside: tuple[int, int]
+) -> None:
+    try:
+        own = request.__dict__
+        same = len(own) == tape.width and not (tape.watched and tape.exchanged(own))
+        answered, attributes = answer is not None, None if same else tape.kept(own)
+        tape.add((HOOK, start, end, get_ident(), position, "process_view", answered, attributes, None, *inside, None))
+    except Exception as fault:
+        faults.note("probes: hook", fault)
+
+
 def _after(
     tape: Tape, request: Any, answer: Any, position: int, name: str, start: int, inside: tuple[int, int]
 ) -> None:
     end = now()
+    if name == "process_view":
+        _after_view_hook(tape, request, answer, position, start, end, inside)
+        return
     try:
         attributes = response = None
         if name == "process_exception":
@@ -143,7 +183,7 @@ def _after(
             own = request.__dict__
             same = len(own) == tape.width and not (tape.watched and tape.exchanged(own))
             attributes = None if same else tape.kept(own)
-            response = snapshot(answer) if name == "process_template_response" else None
+            response = snapshot(answer)
         answered = answer is not None
         tape.add((HOOK, start, end, get_ident(), position, name, answered, attributes, response, *inside, None))
     except Exception as fault:

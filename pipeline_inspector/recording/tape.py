@@ -61,6 +61,9 @@ class Tape:
     )
 
     def __init__(self, chain: Any, slots: list[Any], number: int, request: Any) -> None:
+        self.opened_at = now()
+        self.wall = clock.wall()
+        self.thread = get_ident()
         self.chain = chain
         self.slots = slots
         self.number = number
@@ -72,7 +75,7 @@ class Tape:
         self.open = self.learning = True
         self.aborted = self.streaming = False
         self.dropped = self.query_count = self.template_count = 0
-        self.opened_at = self.start = self.end = self.closed_at = self.finished_at = self.wall = self.thread = 0
+        self.start = self.end = self.closed_at = self.finished_at = 0
         self.resolve_start = self.resolve_end = self.view_made = self.view_start = self.view_end = self.view_thread = 0
         self.width = -1
         self.status = 0
@@ -88,7 +91,7 @@ class Tape:
         self.headers: Any = None
         self.errors: list[Any] | None = None
         self.body_bytes: int | None = None
-        self.watched: tuple[str, ...] = ()
+        self.watched: tuple[str, ...] = chain.watched if chain is not None else ()
         self.off: tuple[str, ...] = ()
         self.inside: tuple[int, int] = _NEVER
 
