@@ -156,6 +156,8 @@ def settle() -> None:
 def flush(patience: float = 5.0) -> bool:
     """Wait until everything finished so far is in the store, ``patience`` seconds at most; False: it is not."""
     deadline = time.monotonic() + patience
+    if _queue and _thread is None:
+        _start()
     _wake.set()
     while (_queue or _chains or _busy.is_set()) and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -15,7 +15,6 @@ from pipeline_inspector.recording import recorder
 from pipeline_inspector.store import configured
 from pipeline_inspector.store.base import Store
 from pipeline_inspector.store.memory import MemoryStore
-from tests.scenarios.driving import Answer, ask
 from tests.security.layers import LAYERS
 
 PREFIX = "/__inspector__/"
@@ -37,11 +36,6 @@ def api(path: str) -> Any:
     response = look("api/" + path)
     assert response.status_code == 200, response.content
     return json.loads(response.content)
-
-
-def answers(interface: str, paths: tuple[str, ...]) -> list[Answer]:
-    """What the site says at ``paths``, each asked of a handler of its own."""
-    return [ask(interface, path) for path in paths]
 
 
 @pytest.fixture

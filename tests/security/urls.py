@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from django.core.cache import cache
@@ -70,6 +70,16 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(pieces())
 
 
+def stream_async(request: HttpRequest) -> StreamingHttpResponse:
+    """Three pieces of an async generator."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (b"one ", b"two ", b"three"):
+            yield piece
+
+    return StreamingHttpResponse(pieces())
+
+
 def file(request: HttpRequest) -> FileResponse:
     """A file."""
     return FileResponse(io.BytesIO(b"x" * 20_000), filename="big.bin")
@@ -85,8 +95,10 @@ urlpatterns: list[Any] = [
     path("logs/", logs),
     path("template/", template),
     path("stream/", stream),
+    path("stream-async/", stream_async),
     path("file/", file),
 ]
 
-PATHS = ("/", "/async/", "/broken/", "/missing/", "/nowhere/", "/cached/", "/logs/", "/template/", "/stream/", "/file/")
-"""All that can be asked behind either interface; ``/query/`` needs a database."""
+_EITHER = ("/", "/async/", "/broken/", "/broken/?rescue", "/missing/", "/nowhere/", "/cached/", "/logs/", "/template/")
+PATHS = {"wsgi": (*_EITHER, "/stream/", "/file/"), "asgi": (*_EITHER, "/stream-async/")}
+"""What is asked behind each interface; ``/query/`` needs a database besides."""
