@@ -81,7 +81,8 @@ class OutermostMiddleware:
         self.version = -1
         self.slots = chain.slots(frozenset())
         self.for_some = False
-        way = self._async_way if iscoroutinefunction(get_response) else self._sync_way
+        # By the interface: an outermost layer that nobody marked gives a coroutine all the same.
+        way = self._async_way if chain.interface == "asgi" else self._sync_way
         self.handle: Handler = update_wrapper(way(get_response), get_response, updated=())
         self.handle._pipeline_inspector = True  # type: ignore[attr-defined]
 

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from typing import Any, overload
 
 from asgiref.sync import iscoroutinefunction
+from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
+from django.test.client import AsyncClientHandler
 
 from pipeline_inspector import wiring
 from pipeline_inspector.assembly.record import assemble
@@ -94,4 +96,5 @@ def _reload_handlers() -> None:
         if issubclass(kind, BaseHandler):
             chain: Any = found._middleware_chain
             if chain is not None and not getattr(chain, "_pipeline_inspector", False):
-                found.load_middleware(is_async=iscoroutinefunction(chain))
+                is_async = issubclass(kind, ASGIHandler | AsyncClientHandler) or iscoroutinefunction(chain)
+                found.load_middleware(is_async=is_async)

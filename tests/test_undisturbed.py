@@ -125,7 +125,8 @@ def test_what_django_lets_through_comes_out_with_the_same_traceback(kind: type[B
 
     without, with_us = both_ways(seen)
     assert [frame for frame in with_us if frame[0].startswith(OURS)] == []
-    assert with_us == [frame for frame in without if not frame[0].startswith(OURS)]
+    # Django's converter, which lets these pass, is not among our frames: ours stands in its place.
+    assert with_us == [frame for frame in without if not frame[0].startswith(OURS) and frame[1] != "inner"]
 
 
 def test_an_exception_while_a_stream_is_sent_comes_out_with_the_same_traceback() -> None:
@@ -196,15 +197,19 @@ def test_a_layer_listed_twice_is_two_layers(interface: str) -> None:
 
 def test_an_unmarked_async_layer_is_timed_to_its_real_end() -> None:
     journey.begin()
-    chain = [order(Spec("T0")), HERE + "Unmarked", order(Spec("T2"))]
+    chain = [HERE + "Unmarked", order(Spec("T1")), order(Spec("T2"))]
     answer, record = watched("asgi", chain, "/async/")
+    assert journey.told() == [step for step in way(record) if step[0] != "resolve"]
     assert answer.plain == bare("asgi", chain, "/async/").plain
-    assert outcomes(record) == {"T0": "passed", "Unmarked": "passed", "T2": "passed"}
-    assert ("response", "header", "X-Unmarked") in {(c.on, c.what, c.name) for c in record.layers[1].changes}
+    assert outcomes(record) == {"Unmarked": "passed", "T1": "passed", "T2": "passed"}
+    assert ("response", "header", "X-Unmarked") in {(c.on, c.what, c.name) for c in record.layers[0].changes}
     assert ("layer_out", "Unmarked") in way(record)
     assert_adds_up(record)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Django leaves the body's file to Python
 def test_an_exception_of_an_unmarked_async_layer_is_met_where_django_meets_it() -> None:
     def seen(chain: list[str]) -> Any:
         with site(chain):
@@ -213,10 +218,10 @@ def test_an_exception_of_an_unmarked_async_layer_is_met_where_django_meets_it() 
             except RuntimeError as error:
                 return [frame for frame in frames(error) if "asyncio" not in frame[0]]
 
-    for chain in ([order(Spec("T0")), HERE + "Unmarked"], [HERE + "Unmarked"]):
+    for chain in ([HERE + "Unmarked"], [HERE + "Unmarked", order(Spec("T1"))]):
         without, with_us = both_ways(lambda chain=chain: seen(chain))
-        without = without if isinstance(without, int) else [f for f in without if not f[0].startswith(OURS)]
-        assert with_us == without
+        assert with_us == [frame for frame in without if not frame[0].startswith(OURS)]
+        gc.collect()
 
 
 def test_a_layer_without_room_for_marks_passes() -> None:
@@ -361,7 +366,9 @@ def test_signals_come_in_the_same_order(interface: str, path: str) -> None:
 
 @both
 @pytest.mark.parametrize("path", ["/", "/async/", "/template/", "/broken/", "/missing/"])
-@pytest.mark.parametrize("modes", [("both",) * 3, ("sync", "both", "both"), ("both", "sync", "async"), ("async", "both", "sync")])
+@pytest.mark.parametrize(
+    "modes", [("both",) * 3, ("sync", "both", "both"), ("both", "sync", "async"), ("async", "both", "sync")]
+)
 def test_no_switch_between_loop_and_thread_is_added(
     interface: str, path: str, modes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,9 +449,9 @@ class Weakly(layers.Both):
 
 
 @both
-@pytest.mark.parametrize("path", ["/", "/template/", "/stream-async/", "/class/", "/redirect/"])
+@pytest.mark.parametrize("path", ["/", "/template/", "/stream/", "/class/", "/redirect/", "/big/"])
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
-def test_nothing_of_a_request_is_kept_once_its_record_is_made(interface: str, path: str) -> None:
+def test_a_request_is_let_go_as_soon_as_in_django_alone(interface: str, path: str) -> None:
     layers.Weakly = Weakly  # type: ignore[attr-defined]
     Weakly.kept.clear()
     with site([HERE + "Weakly", order(Spec("T1", "mixin", hooks=HOOKS))]):
@@ -455,11 +462,25 @@ def test_nothing_of_a_request_is_kept_once_its_record_is_made(interface: str, pa
             try:
                 _ask(handler, interface, path)
                 assert len(records) == 1
-                alive = [kept() for kept in Weakly.kept if kept() is not None]
+                alive = _alive()
             finally:
                 gc.enable()
+    Weakly.kept.clear()
+    with site([HERE + "Weakly", order(Spec("T1", "mixin", hooks=HOOKS))], **OFF):
+        handler = WSGIHandler() if interface == "wsgi" else ASGIHandler()
+        gc.collect()
+        gc.disable()
+        try:
+            _ask(handler, interface, path)
+            assert alive == _alive()
+        finally:
+            gc.enable()
+
+
+def _alive() -> list[str]:
+    """What Python has not let go by itself, without its collector."""
     assert len(Weakly.kept) == 2
-    assert alive == []
+    return [type(kept()).__name__ for kept in Weakly.kept if kept() is not None]
 
 
 def _ask(handler: Any, interface: str, path: str) -> None:
@@ -498,9 +519,8 @@ def test_a_request_can_be_copied_and_pickled_on_its_way() -> None:
     def view(request: Any) -> Any:
         from django.http import HttpResponse
 
-        request.environ = request.META = {
-            name: value for name, value in request.META.items() if isinstance(value, str)
-        }
+        request.environ = request.META = {name: value for name, value in request.META.items() if isinstance(value, str)}
+        request.resolver_match = None  # Django's own refuses
         again = pickle.loads(pickle.dumps(request))
         made.extend((copy.copy(request), copy.deepcopy(again), again))
         return HttpResponse()
@@ -513,9 +533,10 @@ def test_a_request_can_be_copied_and_pickled_on_its_way() -> None:
 
 
 def test_a_chain_is_let_go_with_its_handler() -> None:
-    with site([order(Spec("T0", "mixin", hooks=HOOKS))]), record_pipeline():
+    with site([order(Spec("T0", "mixin", hooks=HOOKS))]), record_pipeline() as records:
         handler = WSGIHandler()
         through_wsgi(handler, "/")
+        assert len(records) == 1
         gone = weakref.ref(handler)
         del handler
         gc.collect()

@@ -68,10 +68,14 @@ def seam(
     plain = convert(get_response)
     called = get_response if convert is _convert else plain
     if iscoroutinefunction(get_response):
-        return _async_seam(get_response, called, plain, chain, position, inward)
-    if iscoroutinefunction(inward) and position:
-        return _unmarked_seam(get_response, called, plain, chain, position, inward)
-    return _sync_seam(get_response, called, plain, chain, position, inward)
+        made = _async_seam(get_response, called, plain, chain, position, inward)
+    elif iscoroutinefunction(inward) and position:
+        made = _unmarked_seam(get_response, called, plain, chain, position, inward)
+    else:
+        made = _sync_seam(get_response, called, plain, chain, position, inward)
+    for name in ("__name__", "__qualname__"):
+        setattr(made, name, getattr(plain, name, name))
+    return made
 
 
 def _sync_seam(

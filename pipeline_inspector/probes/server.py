@@ -17,6 +17,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import got_request_exception, request_finished, request_started
 
 from pipeline_inspector import faults
+from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.tape import closing, current, now
 from pipeline_inspector.recording.transport import Transport, transports
@@ -53,6 +54,9 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
             return original(self, environ, start_response)
         try:
             return original(self, environ, way.starting)
+        except BaseException as error:
+            strip(error)
+            raise
         finally:
             transports.pop(id(environ), None)
 
@@ -83,6 +87,9 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
                 return
             try:
                 await original(self, scope, receive, sending)
+            except BaseException as error:
+                strip(error)
+                raise
             finally:
                 transports.pop(id(scope), None)
                 if way.tape is not None:

@@ -167,5 +167,5 @@ def source_of(thing: Any) -> tuple[str, int]:
     kind = thing if inspect.isclass(thing) else type(thing)
     try:
         return inspect.getsourcefile(kind) or "", inspect.getsourcelines(kind)[1]
-    except (OSError, TypeError):
+    except Exception:
         return getattr(sys.modules.get(kind.__module__), "__file__", None) or "", 0

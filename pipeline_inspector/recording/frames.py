@@ -1,11 +1,12 @@
-"""Where the user's own code stands on a stack."""
+"""Where the user's own code stands on a stack, and how a traceback looks without us."""
 
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 
 import django
 
 import pipeline_inspector
+from pipeline_inspector import faults
 
 OURS = str(Path(pipeline_inspector.__file__).parent) + "/"
 _DJANGO = str(Path(django.__file__).parent) + "/"
@@ -52,3 +53,31 @@ def _learn(file: str) -> bool | None:
 def belongs_to_user(file: str) -> bool:
     """Is ``file`` a source of the site's own?"""
     return not file.startswith((OURS, _DJANGO, _GENERATED)) and not any(part in file for part in _INSTALLED)
+
+
+def without_ours(traceback: TracebackType | None) -> TracebackType | None:
+    """``traceback`` with our own frames taken out, in place: what the developer would see without us."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(OURS):
+        traceback = traceback.tb_next
+    link = traceback
+    while link is not None:
+        following = link.tb_next
+        while following is not None and following.tb_frame.f_code.co_filename.startswith(OURS):
+            following = following.tb_next
+        if following is not link.tb_next:
+            link.tb_next = following
+        link = following
+    return traceback
+
+
+def strip(error: BaseException) -> None:
+    """Take our frames out of the tracebacks of ``error`` and of what it was raised from. Never raises."""
+    seen: BaseException | None = error
+    try:
+        for _ in range(10):
+            if seen is None:
+                return
+            seen.__traceback__ = without_ours(seen.__traceback__)
+            seen = seen.__context__ if seen.__cause__ is None else seen.__cause__
+    except Exception as fault:
+        faults.note("probes: traceback", fault)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pipeline_inspector import faults
+from pipeline_inspector.recording.frames import strip
 from pipeline_inspector.recording.tape import Tape, current, now
 
 Send = Callable[[Any], Awaitable[None]]
@@ -90,6 +91,9 @@ class SyncStream:
         except StopIteration:
             self._way.last_byte = now()
             raise
+        except BaseException as error:
+            strip(error)
+            raise
         finally:
             current.reset(token)
         try:
@@ -113,6 +117,9 @@ class AsyncStream:
         token = current.set(self._tape)
         try:
             return await anext(self._chunks)
+        except BaseException as error:
+            strip(error)
+            raise
         finally:
             current.reset(token)
 
@@ -124,6 +131,9 @@ class QuietStream(SyncStream):
         token = current.set(self._tape)
         try:
             return next(self._chunks)
+        except BaseException as error:
+            strip(error)
+            raise
         finally:
             current.reset(token)
 

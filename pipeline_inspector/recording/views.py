@@ -48,7 +48,7 @@ def _describe(view: Any) -> Described:
         target = type(target)
     file, line = source_of(target)
     kind: Literal["function", "class", "async"] = (
-        "class" if written or isinstance(target, type) else "async" if iscoroutinefunction(view) else "function"
+        "class" if written else "async" if iscoroutinefunction(view) else "function"
     )
     name = f"{getattr(target, '__module__', '')}.{target.__qualname__}"
     told = tuple(name for name in decorators if name and not written)

@@ -117,20 +117,28 @@ async def through_asgi(
 
 def ask(interface: str, path: str = "/", **options: Any) -> Answer:
     """One request through a handler made now, in the interface named."""
-    if interface == "wsgi":
-        return through_wsgi(WSGIHandler(), path, **options)
-    return asyncio.run(through_asgi(ASGIHandler(), path, **options))
+    with connections_kept():
+        if interface == "wsgi":
+            return through_wsgi(WSGIHandler(), path, **options)
+        return asyncio.run(through_asgi(ASGIHandler(), path, **options))
 
 
 @contextmanager
 def site(layers: Sequence[str] = (), **settings: Any) -> Iterator[None]:
-    """The scenarios' URLs behind ``layers``. Connections stay open between requests, as with Django's test client."""
-    signals = request_started, request_finished
-    for signal in signals:
-        signal.disconnect(close_old_connections)
+    """The scenarios' URLs behind ``layers``."""
+    with (
+        connections_kept(),
+        override_settings(**{"MIDDLEWARE": list(layers), "ROOT_URLCONF": URLS, "DEBUG": False, **settings}),
+    ):
+        yield
+
+
+@contextmanager
+def connections_kept() -> Iterator[None]:
+    """Database connections stay open between requests, as with Django's test client."""
+    signals = [signal for signal in (request_started, request_finished) if signal.disconnect(close_old_connections)]
     try:
-        with override_settings(**{"MIDDLEWARE": list(layers), "ROOT_URLCONF": URLS, "DEBUG": False, **settings}):
-            yield
+        yield
     finally:
         for signal in signals:
             signal.connect(close_old_connections)

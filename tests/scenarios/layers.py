@@ -5,9 +5,10 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
+from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
-from django.test import Client
 
+from tests.scenarios.driving import through_wsgi
 from tests.scenarios.journey import note
 
 Handler = Callable[[Any], Any]
@@ -163,7 +164,7 @@ def asking_in_its_factory(get_response: Handler) -> Handler:
     if not _asking:
         _asking.append(True)
         try:
-            assert Client().get("/").status_code == 200
+            assert through_wsgi(WSGIHandler(), "/").status == 200
         finally:
             _asking.clear()
     return lambda request: get_response(request)

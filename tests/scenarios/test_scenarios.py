@@ -156,7 +156,8 @@ def test_self_times_lie_between_what_the_layers_measured_themselves() -> None:
 def test_changes_are_told_at_the_boundary_where_they_happened(interface: str) -> None:
     _, record = watched(interface, [HERE + "Around", HERE + "Changing", HERE + "Under"])
     by_layer = {
-        layer.name: {(c.on, c.what, c.name, c.kind, c.before, c.after) for c in layer.changes} for layer in record.layers
+        layer.name: {(c.on, c.what, c.name, c.kind, c.before, c.after) for c in layer.changes}
+        for layer in record.layers
     }
     on = "request", "attribute"
     assert by_layer["Changing"] >= {
@@ -300,7 +301,9 @@ async def _leave(path: str) -> None:
         journey.note("raised", "CancelledError", path)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Django leaves the body's file to Python
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Django leaves the body's file to Python
 def test_a_task_cancelled_from_outside_stays_cancelled() -> None:
     async def cancelled() -> bool:
         asking = asyncio.create_task(through_asgi(ASGIHandler(), "/waiting/"))
