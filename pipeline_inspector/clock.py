@@ -6,6 +6,7 @@ swap the functions here before they build the object under test.
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 now = time.perf_counter_ns
 """Nanoseconds on the process's monotonic clock; only differences mean anything."""
@@ -16,8 +17,12 @@ wall = time.time_ns
 
 def iso(wall_ns: int) -> str:
     """ISO 8601 text, UTC, microseconds, for ``wall_ns`` nanoseconds since 1970."""
-    moment = datetime.fromtimestamp(wall_ns // 1_000_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ns % 1_000_000_000 // 1000:06d}Z"
+    return f"{_second(wall_ns // 1_000_000_000)}.{wall_ns % 1_000_000_000 // 1000:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(whole: int) -> str:
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def from_iso(text: str) -> int:

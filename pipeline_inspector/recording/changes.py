@@ -3,7 +3,7 @@
 A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core.
 """
 
-from itertools import pairwise
+from itertools import islice, pairwise
 from operator import is_
 from typing import Any
 
@@ -45,18 +45,21 @@ class Comparer:
 
     def __init__(self, redactor: Any) -> None:
         self._redactor = redactor
-        self._told: dict[tuple[str, str], str] = {}
+        self._told: dict[tuple[str, ...], str] = {}
 
     def header(self, name: str, value: str) -> str:
         """``value`` of header ``name`` as it may be told. Headers repeat from request to request: known ones are quick."""
         known = self._told.get((name, value))
         if known is None:
             known = str(self._redactor.header(name, value))[:LONGEST]
-            if len(self._told) >= _KNOWN:
-                self._told.clear()
-            if len(value) <= LONGEST:
-                self._told[name, value] = known
+            self._remember((name, value), known)
         return known
+
+    def _remember(self, key: tuple[str, ...], told: str) -> None:
+        if len(self._told) >= _KNOWN:
+            self._told.clear()
+        if len(key[1]) <= LONGEST:
+            self._told[key] = told
 
     def changes(self, tape: Tape) -> tuple[list[Change], int]:
         """The changes of ``tape`` in the order of the way, and how many were cut."""
@@ -67,12 +70,14 @@ class Comparer:
             return found, 0
         attributes = slots[reached[0] + ATTRIBUTES_IN] or {}
         for outer, base in pairwise(reached):
-            attributes = self._attributes(found, outer // STRIDE, attributes, slots[base + ATTRIBUTES_IN], tape)
+            if slots[base + ATTRIBUTES_IN]:
+                attributes = self._attributes(found, outer // STRIDE, attributes, slots[base + ATTRIBUTES_IN], tape)
         response = None
         if reached[-1] == 0:
             attributes, response = self._core(found, tape, attributes)
         for base in reversed(reached):
-            attributes = self._attributes(found, base // STRIDE, attributes, slots[base + ATTRIBUTES_OUT], tape)
+            if slots[base + ATTRIBUTES_OUT]:
+                attributes = self._attributes(found, base // STRIDE, attributes, slots[base + ATTRIBUTES_OUT], tape)
             if slots[base + STATUS]:
                 headers = slots[base + HEADERS]
                 if headers == 0:
@@ -99,10 +104,11 @@ class Comparer:
         self, found: list[Change], position: int, before: Attributes, after: Attributes | None, tape: Tape
     ) -> Attributes:
         """Adds what differs; gives the newer of the two. No snapshot: nothing was seen to differ."""
-        if not after or (len(before) == len(after) and all(map(is_, before.values(), after.values()))):
+        if not after:
             return before
-        describe = self._redactor.attribute
-        for name, value in after.items():
+        describe = self._describe
+        began_alike = all(map(is_, before.values(), after.values())) and list(before) == list(after)[: len(before)]
+        for name, value in islice(after.items(), len(before), None) if began_alike else after.items():
             if name in _UNTOLD:
                 continue
             owner = 0 if name == "resolver_match" else position
@@ -112,11 +118,23 @@ class Comparer:
                 old = describe(name, before[name])
                 tape.chain.watch(name)
                 found.append((owner, "request", "attribute", name, "changed", old, describe(name, value)))
-        found.extend(
-            (position, "request", "attribute", name, "removed", describe(name, before[name]), None)
-            for name in before.keys() - after.keys() - _UNTOLD
-        )
+        if not began_alike:
+            found.extend(
+                (position, "request", "attribute", name, "removed", describe(name, before[name]), None)
+                for name in before.keys() - after.keys() - _UNTOLD
+            )
         return after
+
+    def _describe(self, name: str, value: Any) -> str:
+        """What the redactor says of an attribute; of a text that comes with every request it is asked once."""
+        kind = type(value)
+        if kind is not str:
+            return str(self._redactor.attribute(name, value))
+        known = self._told.get((name, value, ""))
+        if known is None:
+            known = str(self._redactor.attribute(name, value))
+            self._remember((name, value, ""), known)
+        return known
 
     def _responses(self, found: list[Change], position: int, before: Answer | None, after: Answer) -> None:
         if before is None:
@@ -126,22 +144,26 @@ class Comparer:
         elif before[0] != after[0]:
             found.append((position, "response", "status", "status", "changed", str(before[0]), str(after[0])))
         if before[1] != after[1]:
-            self._compare(found, position, "header", dict(before[1]), dict(after[1]))
+            self._compare(found, position, "header", before[1], after[1])
         if before[2] != after[2]:
             self._compare(found, position, "cookie", before[2] or {}, after[2] or {})
 
     def _compare(self, found: list[Change], position: int, what: str, before: Named, after: Named) -> None:
-        tell = self._tell_header if what == "header" else self._tell_cookie
+        is_header = what == "header"
+        tell = self._tell_header if is_header else self._tell_cookie
         for name, value in after.items():
-            told = value[0] if what == "header" else name
+            old: Any = before.get(name)
+            if old is value:
+                continue
+            told = value[0] if is_header else name
             if name not in before:
                 found.append((position, "response", what, told, "added", None, tell(name, value)))
-            elif before[name] != value:
-                found.append((position, "response", what, told, "changed", tell(name, before[name]), tell(name, value)))
-        for name, value in before.items():
-            if name not in after:
-                told = value[0] if what == "header" else name
-                found.append((position, "response", what, told, "removed", tell(name, value), None))
+            elif old != value:
+                found.append((position, "response", what, told, "changed", tell(name, old), tell(name, value)))
+        for name in [name for name in before if name not in after]:
+            value = before[name]
+            told = value[0] if is_header else name
+            found.append((position, "response", what, told, "removed", tell(name, value), None))
 
     def _tell_header(self, name: str, value: tuple[str, str]) -> str:
         return self.header(name, str(value[1]))[:_SHORT]

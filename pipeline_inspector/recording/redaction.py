@@ -33,6 +33,7 @@ SQL_KEPT = 20_000
 ITEMS_KEPT = 100
 _SEARCHED = 20_000
 _HARMLESS_KEPT = 2000
+_TYPES_KEPT = 500
 
 _ADDRESSES = frozenset({"referer", "location", "content-location", "origin", "refresh", "link", "x-original-url"})
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-authorization"})
@@ -56,6 +57,7 @@ class Redactor:
         self._patterns = tuple(patterns)
         self._secret = SecretNames(self._patterns, also)
         self._harmless: set[tuple[str, str]] = set()
+        self._opaque: set[type] = set()
 
     def also(self, names: Iterable[str]) -> "Redactor":
         """One that hides the parameters ``names`` too, such as those of ``sensitive_post_parameters``."""
@@ -64,6 +66,10 @@ class Redactor:
     def name_is_secret(self, name: object) -> bool:
         """Does a parameter, attribute or column of that name hold a secret?"""
         return self._secret.name(as_text(name, _SEARCHED))
+
+    def header_is_secret(self, name: str) -> bool:
+        """Is the value of the header ``name`` a secret as a whole?"""
+        return name.lower() in _CREDENTIALS or self._secret.header(name)
 
     # -- the parts of a request and a response ------------------------------------------------------------------------
 
@@ -127,6 +133,8 @@ class Redactor:
         A lazy object tells what it wraps only when that is there already.
         """
         kind = type(value)
+        if kind in self._opaque:
+            return _type_name(value)
         if issubclass(kind, LazyObject):
             wrapped = object.__getattribute__(value, "__dict__").get("_wrapped", empty)
             return _type_name(value) if wrapped is empty else f"{_type_name(value)} ({_type_name(wrapped)})"
@@ -164,6 +172,10 @@ class Redactor:
         if kind in (list, tuple) and not inside:
             items = [self._plain(item, inside=True) for item in value[:10]]
             return bounded(f"[{', '.join(items)}{', …' if len(value) > 10 else ''}]", VALUE_KEPT)
+        if not inside:
+            if len(self._opaque) >= _TYPES_KEPT:
+                self._opaque.clear()
+            self._opaque.add(kind)
         return _type_name(value)
 
     # -- SQL ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from typing import Any
 
 from pipeline_inspector import clock, packed
@@ -10,6 +11,16 @@ from pipeline_inspector.recording import views
 from pipeline_inspector.recording.frames import users_line
 from pipeline_inspector.recording.tape import ENTRY, EXIT, HOOK, OFF, STRIDE, Tape
 from pipeline_inspector.records import Segments, Summary
+
+
+@cache
+def own_pid() -> int:
+    """The number of this process, without asking the system each time."""
+    return os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=own_pid.cache_clear)
 
 
 class Rows:
@@ -42,12 +53,12 @@ class Rows:
             started_at=clock.iso(tape.wall),
             method=tape.method or "",
             path=tape.path,
-            query=self._redactor.query_string(str(tape.meta.get("QUERY_STRING") or "")),
+            query=self._query(tape),
             duration_ns=(tape.end or clock.now()) - (tape.start or tape.opened_at),
             view=view,
             query_count=tape.query_count,
             template_count=tape.template_count,
-            pid=os.getpid(),
+            pid=own_pid(),
             process=self._process,
             interface=tape.chain.interface,
             plan_id=tape.chain.plan().id,
@@ -56,6 +67,10 @@ class Rows:
             layer_now=now_in,
             where=_where(tape) if clock.now() - tape.opened_at > 500_000_000 else None,
         )
+
+    def _query(self, tape: Tape) -> str:
+        text = tape.meta.get("QUERY_STRING")
+        return str(self._redactor.query_string(str(text))) if text else ""
 
     def identity(self, tape: Tape) -> str:
         """The record's id: URL-safe, unique over all processes."""
@@ -77,7 +92,7 @@ class Rows:
             started_at=clock.iso(tape.wall),
             method=tape.method or "",
             path=tape.path[:500],
-            query=self._redactor.query_string(str(tape.meta.get("QUERY_STRING") or ""))[:500],
+            query=self._query(tape)[:500],
             status=final[0] if final else None,
             duration_ns=end,
             view=name,
@@ -97,13 +112,18 @@ class Rows:
         )
 
 
-def _reached(tape: Tape) -> list[int]:
-    return [base // STRIDE for base in range(0, len(tape.slots), STRIDE) if tape.slots[base + ENTRY] not in (0, OFF)]
+def _innermost_reached(tape: Tape) -> int:
+    """The position that the request got to, -1 when it got nowhere."""
+    slots = tape.slots
+    for base in range(0, len(slots), STRIDE):
+        if slots[base] and slots[base] != OFF:
+            return base // STRIDE
+    return -1
 
 
 def _deepest(tape: Tape) -> int:
-    reached = _reached(tape)
-    return len(tape.chain.layers) - reached[0] if reached else -1
+    innermost = _innermost_reached(tape)
+    return len(tape.chain.layers) - innermost if innermost >= 0 else -1
 
 
 def _answerer(tape: Tape) -> int:
@@ -111,10 +131,10 @@ def _answerer(tape: Tape) -> int:
     for event in tape.events:
         if event[0] == HOOK and event[5] == "process_view" and event[6]:
             return int(event[4])
-    reached = _reached(tape)
-    if not reached or reached[0] == 0 or _raised_at(tape, reached[0]) or not tape.end or tape.aborted:
+    innermost = _innermost_reached(tape)
+    if innermost <= 0 or _raised_at(tape, innermost) or not tape.end or tape.aborted:
         return 0
-    return reached[0]
+    return innermost
 
 
 def _raised_at(tape: Tape, position: int) -> bool:

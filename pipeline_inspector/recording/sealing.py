@@ -3,11 +3,11 @@
 What this leaves behind is all that survives of a request: no reference to it, its objects or its exceptions.
 """
 
-import os
 import re
 import sys
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -15,9 +15,9 @@ from django.conf import settings
 
 from pipeline_inspector import clock, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, PackedSlot, PackedView
-from pipeline_inspector.recording import views
+from pipeline_inspector.recording import gate, views
 from pipeline_inspector.recording.changes import Comparer
-from pipeline_inspector.recording.rows import Rows
+from pipeline_inspector.recording.rows import Rows, own_pid
 from pipeline_inspector.recording.tape import (
     AGAIN,
     CACHE,
@@ -100,7 +100,7 @@ class Sealer:
             finished=tape.finished_at - start if tape.finished_at else NEVER,
             own_cost=self._own_cost(tape, start, slots),
             interface=tape.chain.interface,
-            pid=os.getpid(),
+            pid=own_pid(),
             process=self._process,
             process_started_at=self._started_at,
             thread=threads.name(tape.thread),
@@ -133,11 +133,11 @@ class Sealer:
         summary = self._rows.finished(tape, sealed, plan.id, final)
         if tape.number == 1:
             summary.began = self._changed()
-        return Sealed(summary, packed.encode(sealed), plan.id)
+        return gate.close(summary, sealed, plan.id, gate.known(tape, self._redactor))
 
     def row(self, tape: Tape) -> Summary:
         """The row of a request that is still in hand."""
-        return self._rows.running(tape)
+        return gate.row(self._rows.running(tape), gate.known(tape, self._redactor))
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Sealer:
             kwargs=self._redactor.kwargs(
                 match.kwargs or {str(number): value for number, value in enumerate(match.args)}
             ),
-            converters={name: kind or "str" for kind, name in _CONVERTER.findall(route)},
+            converters=_converters(route),
         )
 
     def _view(self, tape: Tape, start: int, threads: "_Threads") -> PackedView | None:
@@ -254,14 +254,11 @@ class Sealer:
         header = self._comparer.header
         found: list[tuple[str, str]] = []
         for key, value in meta.items():
-            if key[:5] == "HTTP_" or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-                name = _header_names.get(key)
-                if name is None:
-                    name = key.removeprefix("HTTP_").replace("_", "-").title()
-                    if len(_header_names) < 1000:
-                        _header_names[key] = name
-                if value:
-                    found.append((name, header(name, str(value))))
+            name = _header_names.get(key)
+            if name is None:
+                name = _header_name(key)
+            if name and value:
+                found.append((name, header(name, str(value))))
         return found[:HEADERS_KEPT]
 
     def _response_headers(self, final: tuple[Any, ...] | None) -> list[tuple[str, str]]:
@@ -293,6 +290,21 @@ class _Threads:
         return self.names.setdefault(self.name(ident), len(self.names))
 
 
+def _header_name(key: str) -> str:
+    """The name of the header that ``key`` of the environ holds; empty when it is none."""
+    name = ""
+    if key[:5] == "HTTP_" or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        name = key.removeprefix("HTTP_").replace("_", "-").title()
+    if len(_header_names) < 1000:
+        _header_names[key] = name
+    return name
+
+
+@lru_cache(maxsize=1000)
+def _converters(route: str) -> dict[str, str]:
+    return {name: kind or "str" for kind, name in _CONVERTER.findall(route)}
+
+
 def _calibrate() -> float:
     """Nanoseconds that one seam's stamps and copies take on this machine."""
     attributes = {str(number): number for number in range(16)}
@@ -314,13 +326,16 @@ def _since(stamp: int, start: int) -> int:
 
 
 def _slot(slots: list[Any], base: int, start: int) -> PackedSlot:
-    entry = slots[base + ENTRY]
-    hops = _since(slots[base + HOP_START], start), _since(slots[base + HOP_END], start)
+    entry, left = slots[base + ENTRY], slots[base + EXIT]
+    if slots[base + HOP_START]:
+        hops = slots[base + HOP_START] - start, _since(slots[base + HOP_END], start)
+    else:
+        hops = NEVER, NEVER
     if entry == OFF:
         return PackedSlot(packed.SKIPPED, NEVER, NEVER, *hops)
     if not entry:
         return PackedSlot(packed.NOT_REACHED, NEVER, NEVER, *hops)
-    return PackedSlot(packed.REACHED, entry - start, _since(slots[base + EXIT], start), *hops)
+    return PackedSlot(packed.REACHED, entry - start, left - start if left else NEVER, *hops)
 
 
 def _inside(event: tuple[Any, ...], start: int) -> tuple[int, int]:
