@@ -148,7 +148,7 @@ def watched(
     interface: str, layers: Sequence[str], path: str = "/", off: Sequence[str] = (), **options: Any
 ) -> tuple[Answer, RequestRecord]:
     """The answer and the record of one request, ``off`` naming the layers that are switched off."""
-    store = MemoryStore(100)
+    store = MemoryStore(lambda: 100)
     for layer in off:
         toggles.switch(store, layer, enabled=False)
     settings = options.pop("settings", {})
