@@ -40,7 +40,9 @@ def known(tape: Tape, redactor: Redactor) -> Known:
         if SHORTEST <= len(value) <= LONGEST and value not in found:
             if len(value) < SHORTEST_WORD and value.replace("_", "a").isalpha():
                 plain.add(value)
-            found.update((value, quote(value, safe="/~"), repr(value)[1:-1]))
+            found.add(value)
+            if not value.isalnum():
+                found.update((quote(value, safe="/~"), repr(value)[1:-1]))
             if len(found) >= AT_MOST:
                 break
     found.update(_of_path(tape, redactor))
@@ -150,7 +152,7 @@ def _of_headers(meta: dict[str, Any], redactor: Redactor) -> Iterator[str]:
                 name, _, cookie = pair.strip().partition("=")
                 if _is_secret_cookie(name, cookie, redactor):
                     yield cookie
-        elif redactor.header_is_secret(key[5:].replace("_", "-")):
+        elif redactor.header_is_secret(key):
             yield from _credentials(value)
 
 

@@ -57,6 +57,7 @@ class Redactor:
         self._patterns = tuple(patterns)
         self._secret = SecretNames(self._patterns, also)
         self._harmless: set[tuple[str, str]] = set()
+        self._keys: dict[str, bool] = {}
         self._opaque: set[type] = set()
 
     def also(self, names: Iterable[str]) -> "Redactor":
@@ -67,9 +68,15 @@ class Redactor:
         """Does a parameter, attribute or column of that name hold a secret?"""
         return self._secret.name(as_text(name, _SEARCHED))
 
-    def header_is_secret(self, name: str) -> bool:
-        """Is the value of the header ``name`` a secret as a whole?"""
-        return name.lower() in _CREDENTIALS or self._secret.header(name)
+    def header_is_secret(self, key: str) -> bool:
+        """Is the header that stands under ``key`` in ``META`` (``HTTP_X_API_KEY``) a secret as a whole?"""
+        known = self._keys.get(key)
+        if known is None:
+            name = key.removeprefix("HTTP_").replace("_", "-").lower()
+            known = name in _CREDENTIALS or self._secret.header(name)
+            if len(self._keys) < _HARMLESS_KEPT:
+                self._keys[key] = known
+        return known
 
     # -- the parts of a request and a response ------------------------------------------------------------------------
 
