@@ -1,5 +1,6 @@
 """Layers that single scenarios need and that cannot be made to order."""
 
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -226,3 +227,14 @@ class Found(Both):
     def after(self, request: Any, response: Any) -> Any:
         """As flat pages do."""
         return HttpResponse("found") if response.status_code == 404 else response
+
+
+class Weakly(Both):
+    """Keeps what passes, weakly."""
+
+    kept: list[weakref.ref[Any]] = []
+
+    def after(self, request: Any, response: Any) -> Any:
+        """Request and response."""
+        Weakly.kept += [weakref.ref(request), weakref.ref(response)]
+        return response

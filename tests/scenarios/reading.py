@@ -1,5 +1,7 @@
 """What a record says, in the words of the scenarios: its way, its outcomes, its sums."""
 
+from itertools import pairwise
+
 from pipeline_inspector.records import RequestRecord
 
 STEPS = ("layer_in", "layer_out", "hook", "resolve", "view", "render")
@@ -30,5 +32,5 @@ def assert_adds_up(record: RequestRecord) -> None:
     assert abs(sum(span.duration_ns for span in top) - record.duration_ns) <= allowed
     assert all(span.duration_ns >= 0 for span in top), [span for span in top if span.duration_ns < 0]
     ordered = sorted(top, key=lambda span: (span.start_ns, span.start_ns + span.duration_ns))
-    for one, following in zip(ordered, ordered[1:], strict=False):
+    for one, following in pairwise(ordered):
         assert one.start_ns + one.duration_ns <= following.start_ns, (one, following)

@@ -1,0 +1,110 @@
+"""The recorder: what is finished is kept once, and nothing of a request outlives its record."""
+
+import asyncio
+import copy
+import gc
+import pickle
+import weakref
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpResponse
+
+from pipeline_inspector.recording import recorder
+from pipeline_inspector.testing import record_pipeline
+from tests.scenarios import layers
+from tests.scenarios.comparing import HERE, HOOKS, OFF, urls
+from tests.scenarios.driving import INTERFACES, ask, site, through_asgi, through_wsgi, watched
+from tests.scenarios.made import Spec, order
+
+both = pytest.mark.parametrize("interface", INTERFACES)
+
+
+def _ask(handler: Any, interface: str, path: str) -> None:
+    if interface == "wsgi":
+        through_wsgi(handler, path)
+    else:
+        asyncio.run(through_asgi(handler, path))
+
+
+@both
+@pytest.mark.parametrize("path", ["/", "/template/", "/stream/", "/class/", "/redirect/", "/big/"])
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+def test_a_request_is_let_go_as_soon_as_in_django_alone(interface: str, path: str) -> None:
+    layers.Weakly.kept.clear()
+    with site([HERE + "Weakly", order(Spec("T1", "mixin", hooks=HOOKS))]), record_pipeline() as records:
+        handler = WSGIHandler() if interface == "wsgi" else ASGIHandler()
+        gc.collect()
+        gc.disable()
+        try:
+            _ask(handler, interface, path)
+            assert len(records) == 1
+            alive = _alive()
+        finally:
+            gc.enable()
+    layers.Weakly.kept.clear()
+    with site([HERE + "Weakly", order(Spec("T1", "mixin", hooks=HOOKS))], **OFF):
+        handler = WSGIHandler() if interface == "wsgi" else ASGIHandler()
+        gc.collect()
+        gc.disable()
+        try:
+            _ask(handler, interface, path)
+            assert alive == _alive()
+        finally:
+            gc.enable()
+
+
+def _alive() -> list[str]:
+    """What Python has not let go by itself, without its collector."""
+    assert len(layers.Weakly.kept) == 2
+    return [type(kept()).__name__ for kept in layers.Weakly.kept if kept() is not None]
+
+
+@both
+def test_nothing_of_a_failed_request_is_kept(interface: str) -> None:
+    layers.Weakly.kept.clear()
+    with site([HERE + "Weakly"]), record_pipeline() as records:
+        ask(interface, "/broken/")
+        assert len(records) == 1
+        gc.collect()
+        assert [kept() for kept in layers.Weakly.kept if kept() is not None] == []
+
+
+def test_the_recorder_keeps_nothing_either() -> None:
+    layers.Weakly.kept.clear()
+    with site([HERE + "Weakly"], PIPELINE_INSPECTOR={**settings.PIPELINE_INSPECTOR, "ENABLED": True}):
+        ask("wsgi")
+        assert recorder.flush()
+        gc.collect()
+        assert [kept() for kept in layers.Weakly.kept if kept() is not None] == []
+
+
+def test_a_request_can_be_copied_and_pickled_on_its_way() -> None:
+    made: list[Any] = []
+
+    def view(request: Any) -> Any:
+        request.environ = request.META = {name: value for name, value in request.META.items() if isinstance(value, str)}
+        request.resolver_match = None  # Django's own refuses
+        again = pickle.loads(pickle.dumps(request))
+        made.extend((copy.copy(request), copy.deepcopy(again), again))
+        return HttpResponse()
+
+    with urls(view):
+        answer, record = watched("wsgi", [order(Spec("T0", "mixin"))], "/failing/")
+    assert answer.status == 200
+    assert record.state == "finished"
+    assert [one.path for one in made] == ["/failing/"] * 3
+
+
+def test_a_chain_is_let_go_with_its_handler() -> None:
+    with site([order(Spec("T0", "mixin", hooks=HOOKS))]), record_pipeline() as records:
+        handler = WSGIHandler()
+        through_wsgi(handler, "/")
+        assert len(records) == 1
+        gone = weakref.ref(handler)
+        del handler
+        gc.collect()
+        assert gone() is None
