@@ -15,7 +15,7 @@ def pipeline() -> "Iterator[Records]":
 
     Taken in by the test after or before those, in any order.
     """
-    from pipeline_inspector.testing import record_pipeline  # noqa: PLC0415 - needs configured settings, unlike the plugin
+    from pipeline_inspector.testing import record_pipeline
 
     with record_pipeline() as records:
         yield records

@@ -29,13 +29,16 @@ from pipeline_inspector.records import RequestRecord
 class Records(Sequence[RequestRecord]):
     """The records made so far, oldest first; grows while the block runs."""
 
-    def __init__(self, tapes: "deque[Tape]") -> None:
+    def __init__(self, tapes: "deque[Tape]", since: int) -> None:
         self._tapes = tapes
+        self._since = since
         self._made: list[RequestRecord] = []
 
     def _all(self) -> list[RequestRecord]:
         while self._tapes:
             tape = self._tapes.popleft()
+            if tape.number < self._since:
+                continue
             plan = tape.chain.plan()
             sealed = wiring.sealer().seal(tape)
             sealed.summary.seq = len(self._made) + 1
@@ -80,7 +83,7 @@ def record_pipeline() -> Iterator[Records]:
     try:
         with recorder.diverted() as tapes:
             _reload_handlers()
-            records = Records(tapes)
+            records = Records(tapes, since=next(recorder.numbers))
             try:
                 yield records
             finally:

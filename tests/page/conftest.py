@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from django.http import HttpResponseBase
 from django.test import RequestFactory
 
@@ -34,6 +36,14 @@ class Kept:
         self.records[record.id] = record
         record.seq = self.store.append([Sealed(summary, record.id.encode(), summary.plan_id)])
         return record
+
+
+@pytest.fixture(autouse=True)
+def connections_stay_open() -> Iterator[None]:
+    """A response that is closed here ends no request of a site: as in Django's test client, connections stay as they are."""
+    request_finished.disconnect(close_old_connections)
+    yield
+    request_finished.connect(close_old_connections)
 
 
 @pytest.fixture

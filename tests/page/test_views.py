@@ -301,6 +301,7 @@ def test_an_address_without_its_slash_leads_to_the_right_one(client: Client, kep
     assert (response.status_code, response["Location"]) == (302, "/__inspector__/rows/?before=3")
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "X"]),
