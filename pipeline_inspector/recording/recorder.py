@@ -21,7 +21,11 @@ from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import Plan, Process, Sealed, Summary
 
 QUEUE_LIMIT = 4000
-BATCH = 250
+BATCH = 64
+AT_A_TIME = 8
+"""So many records are sealed before the interpreter is offered to whoever serves."""
+REST = 6
+"""While requests run the thread rests so many times as long as it worked. What comes in beyond that is dropped."""
 PAUSE = 0.02
 IDLE = 0.25
 HOUSEKEEPING = 1.0
@@ -115,6 +119,7 @@ def finish(tape: Tape) -> None:
     if len(_queue) >= QUEUE_LIMIT:
         _dropped += 1
         faults.note("recorder: queue", f"it is full with {QUEUE_LIMIT} requests; those that come now are not recorded")
+        clear(tape)
         return
     _queue.append(tape)
     if _idle:
@@ -160,7 +165,8 @@ def flush(patience: float = 5.0) -> bool:
         _start()
     _wake.set()
     while (_queue or _chains or _busy.is_set()) and time.monotonic() < deadline:
-        time.sleep(0.005)
+        _wake.set()
+        time.sleep(0.002)
     return not (_queue or _chains or _busy.is_set())
 
 
@@ -236,6 +242,7 @@ class Keeper:
             return
         _busy.set()
         _turn_began = clock.now()
+        before = time.thread_time()
         try:
             self._chains(outlets)
             worked = self._batch(outlets)
@@ -247,12 +254,13 @@ class Keeper:
         finally:
             _turn_began = 0
             _busy.clear()
-        self._sleep(worked=worked, watched=watched)
+        self._sleep(worked=worked, watched=watched, spent=time.thread_time() - before)
 
-    def _sleep(self, *, worked: int, watched: bool) -> None:
+    def _sleep(self, *, worked: int, watched: bool, spent: float) -> None:
         global _idle
         if worked:
-            time.sleep(0 if worked == BATCH else PAUSE)
+            _wake.wait(max(PAUSE, spent * REST) if running else PAUSE)
+            _wake.clear()
             return
         _idle = True
         if not _queue and not _chains:
@@ -276,7 +284,9 @@ class Keeper:
             return 0
         sealer = self._guarded("recorder: sealing", outlets.sealer)
         sealed = []
-        for tape in tapes:
+        for number, tape in enumerate(tapes, 1):
+            if not number % AT_A_TIME:
+                time.sleep(0)
             one = self._guarded("recorder: sealing", lambda tape=tape: sealer.seal(tape))  # type: ignore[misc]
             if one is not None:
                 sealed.append(one)
