@@ -238,3 +238,39 @@ class Weakly(Both):
         """Request and response."""
         Weakly.kept += [weakref.ref(request), weakref.ref(response)]
         return response
+
+
+class Hooking(Both):
+    """Leaves something from its hooks."""
+
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        """An attribute."""
+        request.hooked = True
+
+    def process_template_response(self, request: Any, response: Any) -> Any:
+        """A header."""
+        response.headers["X-Hooked"] = "yes"
+        return response
+
+
+class AsyncHooks(Both):
+    """Hooks that are coroutine functions."""
+
+    sync_capable = False
+
+    async def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        """Noted."""
+        note("hook", "AsyncHooks.process_view", request.path)
+
+    async def process_template_response(self, request: Any, response: Any) -> Any:
+        """Noted."""
+        note("hook", "AsyncHooks.process_template_response", request.path)
+        response.headers["X-Async-Hook"] = "yes"
+        return response
+
+
+class Forgetful(Both):
+    """Forgets to return the response."""
+
+    def process_template_response(self, request: Any, response: Any) -> None:
+        """Nothing."""
