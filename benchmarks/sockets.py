@@ -66,7 +66,7 @@ class Asker:
         return data
 
 
-def ask_at_rate(port: int, rate: float, count: int, first: int, connections: int = 4) -> float:
+def ask_at_rate(port: int, rate: float, count: int, first: int, connections: int = 12) -> float:
     """Ask for ``count`` numbered paths from ``first`` on, at ``rate`` a second; the rate that was reached."""
     begin = time.perf_counter()
 
@@ -190,8 +190,7 @@ def _look(port: int, count: int, expected: int, ready: Event, end: Event, answer
         for viewer in viewers:
             await viewer.open
         ready.set()
-        while not end.is_set():
-            await asyncio.sleep(0.2)
+        await asyncio.to_thread(end.wait)
         return Told(
             [viewer.listed.count(0) for viewer in viewers],
             sum(viewer.left_out for viewer in viewers),

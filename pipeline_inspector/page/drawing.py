@@ -24,7 +24,7 @@ def _engine() -> Engine:
 
 
 def render(template: str, context: Mapping[str, Any]) -> SafeString:
-    """The text of ``template`` (a name such as ``pipeline_inspector/_row.html``); values are escaped, numbers stay as
+    """The text of ``template`` (a name such as ``pipeline_inspector/_stage.html``); values are escaped, numbers stay as
     they are whatever the site's language. ``version`` names the state of the assets."""
     drawn = _engine().get_template(template)
     return drawn.render(Context({"version": version(), **context}, use_l10n=False, use_tz=False))

@@ -12,7 +12,8 @@ from django.utils.safestring import mark_safe
 from pipeline_inspector.page import tabs
 from pipeline_inspector.page.cards import card, overview, telling_layer, totals
 from pipeline_inspector.page.drawing import render
-from pipeline_inspector.page.formats import class_name, ms, short_name
+from pipeline_inspector.page.formats import ms
+from pipeline_inspector.page.rows import row
 from pipeline_inspector.readings.core import Core, Words
 from pipeline_inspector.readings.onion import CX, CY, HEIGHT, WIDTH, onion
 from pipeline_inspector.readings.onion import running as of_running
@@ -30,19 +31,6 @@ Scope = Literal["everyone", "me"]
 # -- the list -------------------------------------------------------------------------------------------------------
 
 
-def row(summary: Summary, base: str, selected: bool = False) -> str:
-    """One ``<li>`` of the list."""
-    context = {
-        "row": summary,
-        "base": base,
-        "selected": selected,
-        "bar": _bar(summary),
-        "told": _told(summary),
-        "bad": _is_bad(summary),
-    }
-    return render(_FOLDER + "_row.html", context)
-
-
 def rows(summaries: Iterable[Summary], base: str, selected: str | None = None) -> str:
     """The items of the list, newest on top; ``summaries`` come newest last, as the reader gives them."""
     newest_first = list(summaries)[::-1]
@@ -52,43 +40,6 @@ def rows(summaries: Iterable[Summary], base: str, selected: str | None = None) -
 def running(summary: Summary, base: str) -> str:
     """The ``<li>`` of a request in hand: where it is now, and for how long."""
     return row(summary, base)
-
-
-@dataclass(frozen=True)
-class _Segment:
-    kind: str
-    start: float
-    width: float
-
-
-def _bar(summary: Summary) -> list[_Segment]:
-    """The parts of the row's bar in percent; what the known parts leave over stays empty."""
-    parts = summary.segments
-    values = {"layers": parts.layers, "resolver": parts.resolver, "view": parts.view, "templates": parts.templates}
-    total = max(summary.duration_ns, sum(values.values()), 1)
-    found, start = [], 0.0
-    for kind, ns in values.items():
-        width = 100 * max(ns, 0) / total
-        if width:
-            found.append(_Segment(kind, round(start, 2), round(width, 2)))
-        start += width
-    return found
-
-
-def _is_bad(summary: Summary) -> bool:
-    return bool(summary.exception) and summary.exception != "Resolver404"
-
-
-def _told(summary: Summary) -> str:
-    """What is most worth saying about a request in one line."""
-    if summary.state == "running" and summary.layer_now:
-        return "in " + short_name(summary.layer_now.partition("#")[0])
-    if summary.answered_by:
-        return f"{short_name(summary.answered_by.partition('#')[0])} answered"
-    if summary.exception == "Resolver404":
-        return "no view matched"
-    told = class_name(summary.exception or "") or summary.note or summary.view or summary.route
-    return told or ("no view matched" if summary.status == 404 else "")
 
 
 # -- the chosen request ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from pipeline_inspector import conf
-from pipeline_inspector.page import fragments, tail
+from pipeline_inspector.page import rows, tail
 from pipeline_inspector.reader import Reader
 from pipeline_inspector.store import configured
 
@@ -40,4 +40,4 @@ def base_of_scope(scope: Mapping[str, Any]) -> str:
 
 def newest(base: str) -> tail.Tail:
     """The end of the list, as viewers under the address ``base`` see it."""
-    return tail.of(reader(), base, partial(fragments.row, base=base))
+    return tail.of(reader(), base, partial(rows.row, base=base))

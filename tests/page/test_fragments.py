@@ -8,7 +8,7 @@ import pytest
 from django.test import override_settings
 from django.utils import translation
 
-from pipeline_inspector.page import formats, fragments
+from pipeline_inspector.page import formats, fragments, rows
 from pipeline_inspector.readings.statistics import statistics
 from pipeline_inspector.records import Dropped
 from tests import samples
@@ -76,7 +76,7 @@ def test_every_page_is_well_formed_and_free_of_inline_style_and_script(kind: str
 )
 def test_a_row_is_a_link_named_by_method_path_and_status(kind: str, name: str) -> None:
     record = samples.record(kind)
-    tree = Tree(fragments.row(samples.summary(record), BASE))
+    tree = Tree(rows.row(samples.summary(record), BASE))
     [link] = tree.all("a")
     assert link["aria-label"] == name
     assert link["href"] == f"{BASE}requests/{record.id}/"
@@ -85,14 +85,14 @@ def test_a_row_is_a_link_named_by_method_path_and_status(kind: str, name: str) -
 
 
 def test_rows_stand_newest_on_top_and_only_the_selected_one_is_current() -> None:
-    rows = [samples.summary(samples.record("passed", seq=seq)) for seq in (1, 2, 3)]
-    tree = Tree(fragments.rows(rows, BASE, selected="passed-0002"))
+    three = [samples.summary(samples.record("passed", seq=seq)) for seq in (1, 2, 3)]
+    tree = Tree(fragments.rows(three, BASE, selected="passed-0002"))
     assert [item["data-seq"] for item in tree.all("li")] == ["3", "2", "1"]
     assert [link.get("aria-current") for link in tree.all("a")] == [None, "true", None]
 
 
 def test_a_row_says_who_answered_or_what_was_raised_or_where_it_stands() -> None:
-    told = {kind: fragments.row(samples.summary(samples.record(kind)), BASE) for kind in samples.KINDS}
+    told = {kind: rows.row(samples.summary(samples.record(kind)), BASE) for kind in samples.KINDS}
     assert "Tenant answered" in told["answered"]
     assert ">ValueError<" in told["raised"]
     assert "in Tenant" in told["running"]
@@ -102,7 +102,7 @@ def test_a_row_says_who_answered_or_what_was_raised_or_where_it_stands() -> None
 
 def test_the_bar_of_a_row_never_runs_over() -> None:
     for kind in samples.KINDS:
-        tree = Tree(fragments.row(samples.summary(samples.record(kind, 40)), BASE))
+        tree = Tree(rows.row(samples.summary(samples.record(kind, 40)), BASE))
         parts = [rect for rect in tree.all("rect") if rect["class"] != "rest"]
         assert sum(float(rect["width"] or 0) for rect in parts) <= 100.1
 
@@ -235,7 +235,7 @@ def test_nothing_of_a_request_becomes_markup() -> None:
     record.view.name = evil if record.view else ""  # type: ignore[union-attr]
     assert record.exception is not None
     record.exception.message = record.exception.type = evil
-    page = fragments.stage(record, "onion", evil) + fragments.row(samples.summary(record), BASE)
+    page = fragments.stage(record, "onion", evil) + rows.row(samples.summary(record), BASE)
     assert "<script" not in page
     assert not Tree(page).all("script")
     assert all("x" not in attributes for attributes in Tree(page).all("b"))
