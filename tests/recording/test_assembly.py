@@ -1,0 +1,91 @@
+"""Assembly: a pure function of what was sealed and of its plan; all is told in terms that add up."""
+
+import msgspec
+import pytest
+
+from pipeline_inspector import packed
+from pipeline_inspector.assembly.record import assemble
+from pipeline_inspector.packed import NEVER
+from pipeline_inspector.recording import recorder
+from pipeline_inspector.records import Plan, RequestRecord, Sealed
+from pipeline_inspector.store import configured
+from pipeline_inspector.store.memory import MemoryStore
+from tests.scenarios import journey
+from tests.scenarios.comparing import HOOKS
+from tests.scenarios.driving import INTERFACES, ask, site
+from tests.scenarios.made import Spec, order
+from tests.scenarios.reading import assert_adds_up, outcomes, way
+
+both = pytest.mark.parametrize("interface", INTERFACES)
+
+
+def sealed(interface: str, path: str = "/template/") -> tuple[Sealed, Plan]:
+    """What the recorder kept of one request, and its plan."""
+    store = MemoryStore(lambda: 100)
+    journey.begin()
+    chain = [order(Spec(f"T{number}", "mixin", hooks=HOOKS)) for number in range(3)]
+    with configured.use(store), site(chain):
+        ask(interface, path)
+        assert recorder.flush()
+        (row,) = store.newest()
+        kept = store.read(row.id)
+        assert kept is not None
+        plan = store.plan(kept.plan_id)
+    assert plan is not None
+    return kept, plan
+
+
+@both
+def test_the_same_comes_out_each_time(interface: str) -> None:
+    kept, plan = sealed(interface)
+    before = msgspec.msgpack.encode((kept, plan))
+    one, other = assemble(kept, plan), assemble(kept, plan)
+    assert one == other
+    assert msgspec.msgpack.encode((kept, plan)) == before
+    assert way(one) == [("layer_in", "T0"), *way(one)[1:-1], ("layer_out", "T0")]
+    assert [step for step in way(one) if step[0] != "resolve"] == journey.told()
+
+
+@both
+def test_without_its_plan_a_record_keeps_its_times_and_its_core(interface: str) -> None:
+    kept, plan = sealed(interface)
+    record, whole = assemble(kept, None), assemble(kept, plan)
+    assert record.layers == []
+    assert record.duration_ns == whole.duration_ns
+    assert [span.kind for span in record.spans] == [span.kind for span in whole.spans]
+    assert record.view == whole.view
+
+
+@both
+def test_a_record_that_broke_off_anywhere_still_adds_up(interface: str) -> None:
+    kept, plan = sealed(interface)
+    tape = packed.decode(kept.payload)
+    for position in range(len(tape.slots)):
+        cut = packed.decode(kept.payload)
+        for slot in cut.slots[position:]:
+            slot.exit = NEVER
+        record = assemble(msgspec.structs.replace(kept, payload=packed.encode(cut)), plan)
+        assert isinstance(record, RequestRecord)
+        assert_adds_up(record)
+        assert set(outcomes(record).values()) <= {"passed", "answered"}
+
+
+@both
+def test_times_that_run_backwards_give_no_negative_span(interface: str) -> None:
+    kept, plan = sealed(interface)
+    tape = packed.decode(kept.payload)
+    tape.hooks = [(hook[0] - 10**9, hook[1] - 10**9, *hook[2:]) for hook in tape.hooks]
+    record = assemble(msgspec.structs.replace(kept, payload=packed.encode(tape)), plan)
+    assert all(span.duration_ns >= 0 for span in record.spans if span.parent is None)
+    assert_adds_up(record)
+
+
+@both
+def test_every_span_has_its_own_number_and_a_parent_that_exists(interface: str) -> None:
+    kept, plan = sealed(interface)
+    record = assemble(kept, plan)
+    numbers = [span.id for span in record.spans]
+    assert numbers == sorted(set(numbers))
+    assert all(span.parent is None or span.parent in numbers for span in record.spans)
+    told = {template.span for template in record.templates} | {query.span for query in record.queries}
+    assert told <= set(numbers)

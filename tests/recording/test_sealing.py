@@ -1,0 +1,134 @@
+"""Sealing: whatever a site leaves on a tape becomes plain, bounded data, or the record tells less; it never fails."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.utils.safestring import mark_safe
+
+from pipeline_inspector import faults
+from pipeline_inspector.records import RequestRecord, from_json, to_json
+from tests.scenarios.comparing import urls
+from tests.scenarios.driving import watched
+from tests.scenarios.made import Spec, order
+
+
+class Odd:
+    """Its text cannot be made."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text today")
+
+    __repr__ = __str__
+
+
+class OddError(Exception):
+    """Neither can this one's."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text today")
+
+
+def odd_log(request: Any) -> HttpResponse:
+    """Logs what cannot be written."""
+    logger = logging.getLogger("tests.odd")
+    logger.warning("%s %s", "one")
+    logger.warning(Odd())
+    logger.warning("%d", "not a number")
+    return HttpResponse()
+
+
+def odd_error(request: Any) -> HttpResponse:
+    """Raises what cannot be written."""
+    raise OddError
+
+
+def odd_cause(request: Any) -> HttpResponse:
+    """Raises from something else, in a circle."""
+    one, other = ValueError("one"), KeyError("other")
+    one.__cause__, other.__cause__ = other, one
+    raise one
+
+
+def odd_path(request: Any) -> HttpResponse:
+    """Changes what the request says of itself."""
+    request.path = request.path_info = mark_safe("/safe/")
+    request.method = None
+    request.META["REMOTE_ADDR"] = 5
+    request.META["HTTP_ODD"] = 7
+    request.resolver_match.url_name = 5
+    request.resolver_match.kwargs["odd"] = "\ud800"
+    return HttpResponse(status=299, reason="Very good", headers={"X-Odd": "ä"})
+
+
+def long_text(request: Any) -> HttpResponse:
+    """Leaves long texts."""
+    request.long = "x" * 1_000_000
+    logging.getLogger("tests.odd").warning("y" * 1_000_000)
+    raise ValueError("z" * 1_000_000)
+
+
+def deep(request: Any) -> HttpResponse:
+    """Fails deep down."""
+
+    def further(level: int) -> None:
+        if level:
+            further(level - 1)
+        raise ValueError("deep")
+
+    further(300)
+    return HttpResponse()
+
+
+@pytest.mark.parametrize("view", [odd_log, odd_error, odd_cause, odd_path, long_text, deep])
+def test_odd_things_become_a_record_that_can_be_written_and_read(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults.forget()
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with urls(view):
+        _, record = watched("wsgi", [order(Spec("T0", "mixin"))], "/failing/")
+    text = to_json(record)
+    assert len(text) < 60_000
+    again = from_json(text, RequestRecord)
+    assert again.view is not None
+    assert again.view.name == f"{__name__}.{view.__name__}"
+    assert again.layers[0].outcome == "passed"
+    assert faults.seen() == []
+
+
+def test_an_error_without_text_says_so() -> None:
+    with urls(odd_error):
+        _, record = watched("wsgi", [], "/failing/")
+    assert record.exception is not None
+    assert record.exception.type == "OddError"
+    assert record.exception.message == "(its text could not be made)"
+    assert record.exception.raised_in == "view"
+
+
+def test_a_circle_of_causes_ends() -> None:
+    with urls(odd_cause):
+        _, record = watched("wsgi", [], "/failing/")
+    assert record.exception is not None
+    assert 1 <= len(record.exception.chain) <= 5
+    assert record.exception.chain[0].startswith("KeyError")
+
+
+def test_a_deep_traceback_keeps_its_ends() -> None:
+    with urls(deep):
+        _, record = watched("wsgi", [], "/failing/")
+    assert record.exception is not None
+    functions = [frame.function for frame in record.exception.frames]
+    assert functions[0] == "deep"
+    assert functions[-1] == "deep.<locals>.further"
+    assert len(functions) <= 64
+
+
+def test_the_frames_of_an_exception_are_the_lines_of_the_site() -> None:
+    def broken(request: Any) -> HttpResponse:
+        raise ValueError("here")
+
+    with urls(broken):
+        _, record = watched("wsgi", [order(Spec("T0", "mixin"))], "/failing/")
+    assert record.exception is not None
+    last = record.exception.frames[-1]
+    assert (last.file, last.line) == (__file__, broken.__code__.co_firstlineno + 1)
