@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline_inspector import clock
+from pipeline_inspector.store.folders import make_private
 from pipeline_inspector.store.locks import held
 
 SCHEMA = 1
@@ -149,7 +150,7 @@ class Database:
 
     def _prepare(self, patience: float) -> None:
         """Make or check the file, alone of all processes."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.path.parent)
         with held(self._beside("lock"), patience):
             if not self.path.exists():
                 self._begin()

@@ -20,6 +20,7 @@ import msgspec
 
 from pipeline_inspector import clock
 from pipeline_inspector.store.base import PATIENCE, Control, StoreError, control_after
+from pipeline_inspector.store.folders import make_private
 from pipeline_inspector.store.locks import held
 
 _MAGIC = b"PipeInS1"
@@ -225,7 +226,7 @@ class Shared:
             return memory
 
     def _map(self, before: _Private | _Mapped | None) -> _Mapped:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.path.parent)
         with held(self._beside("lock"), PATIENCE / 4):
             if not self._usable():
                 self._create(before)
