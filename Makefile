@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 RATE ?= 5
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
