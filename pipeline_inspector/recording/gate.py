@@ -5,6 +5,7 @@ another place: in the path, a log line, a cache key. Here the values are known, 
 search per known value; only a record that holds one is written again. A form counts when the site has read it.
 """
 
+import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -19,9 +20,11 @@ from pipeline_inspector.recording.secret_texts import MASK, as_text
 from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import Sealed, Summary
 
-SHORTEST, SHORTEST_COOKIE, SHORTEST_WORD = 6, 16, 16
+SHORTEST, SHORTEST_WORD = 6, 16
 LONGEST = 4096
 AT_MOST = 100
+
+_BY_CHANCE = re.compile(r"(?=.*\d)[\w.~+=%:-]{16,}")
 
 
 class Known(NamedTuple):
@@ -171,8 +174,11 @@ def _credentials(value: str) -> Iterator[str]:
 
 
 def _is_secret_cookie(name: str, value: object, redactor: Redactor) -> bool:
+    """By its name, or because its value looks made by chance: a path or a word in a cookie is none."""
+    if type(value) is not str:
+        return False
     own = name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
-    return type(value) is str and (own or len(value) >= SHORTEST_COOKIE or redactor.name_is_secret(name))
+    return own or redactor.name_is_secret(name) or _BY_CHANCE.fullmatch(value) is not None
 
 
 def _of_form(attributes: dict[str, Any], redactor: Redactor) -> Iterator[str]:

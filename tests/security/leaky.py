@@ -1,6 +1,7 @@
 """A site that lets every secret it is given slip: into log lines, messages, cache keys, SQL, templates and headers."""
 
 import logging
+import re
 import threading
 from typing import Any
 
@@ -21,7 +22,7 @@ reached = threading.Event()
 class Filter(SafeExceptionReporterFilter):
     """The site's own: what it calls a ``gauge`` is secret."""
 
-    hidden_settings = __import__("re").compile("API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|HTTP_COOKIE|GAUGE", 2)
+    hidden_settings = re.compile("API|AUTH|TOKEN|KEY|SECRET|PASS|HTTP_COOKIE|GAUGE", re.IGNORECASE)
 
 
 @csrf_exempt

@@ -1,5 +1,6 @@
 """Nothing of ours breaks a request: with a fault in every part, the site answers the same and the page tells of it."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from pipeline_inspector import clock, faults, live, middleware, reader
+from pipeline_inspector import clock, faults, live, middleware, reader, wiring
 from pipeline_inspector.page import fragments
 from pipeline_inspector.probes import (
     access_log,
@@ -128,8 +129,6 @@ IN_THE_RECORDER: dict[str, tuple[object, str]] = {
 def test_a_fault_behind_the_request_changes_no_answer_and_is_told(
     part: str, store: Store, bare: dict[tuple[str, str], Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline_inspector import wiring
-
     with monkeypatch.context() as broken:
         broken.setattr(*IN_THE_RECORDER[part], fail)
         wiring._sealer.cache_clear()
@@ -157,8 +156,6 @@ def test_the_switches_cannot_be_read(
 def test_a_fault_in_the_filter_of_the_access_log_loses_no_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, store: Store
 ) -> None:
-    import logging
-
     monkeypatch.setattr(access_log, "_parts", fail)
     with caplog.at_level("INFO", logger="django.server"):
         logging.getLogger("django.server").info("GET / 200")
