@@ -256,10 +256,13 @@ def test_somebody_on_the_network_is_refused(make_site: Callable[..., Site], free
 
 
 def own_address() -> str:
-    """An address of this machine that is not loopback: that of the name service, or one that routing names."""
+    """An address of this machine that is not loopback: that from which it would send, else that of its own name."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        return str(probe.getsockname()[0])
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostbyname(socket.gethostname())
 
 
 def raw(server: Server, request: str) -> str:
