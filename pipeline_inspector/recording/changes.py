@@ -30,6 +30,9 @@ LONGEST = 2000
 _SHORT = 200
 _KNOWN = 4000
 _LIMIT = 300
+_WHOSE: Change = (0, "", "", "", "", None, None)
+"""Stands for an attribute exchanged at a boundary that nobody looked at: counted rather than told of the wrong layer."""
+
 _UNTOLD = frozenset(
     {
         *("_pipeline_tape", "COOKIES", "GET", "headers", "accepted_types", "accepted_types_by_precedence", "_post"),
@@ -86,7 +89,8 @@ class Comparer:
                 self._responses(found, base // STRIDE, response, answer)
                 response = answer
         self._attributes(found, 0, attributes, tape.attributes, tape)
-        return found[:_LIMIT], max(0, len(found) - _LIMIT)
+        told = [change for change in found if change is not _WHOSE][:_LIMIT]
+        return told, len(found) - len(told)
 
     def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> tuple[Attributes, Answer | None]:
         response: Answer | None = None
@@ -115,9 +119,12 @@ class Comparer:
             if name not in before:
                 found.append((owner, "request", "attribute", name, "added", None, describe(name, value)))
             elif before[name] is not value:
-                old = describe(name, before[name])
+                if tape.learning or name in tape.watched or name == "resolver_match":
+                    old = describe(name, before[name])
+                    found.append((owner, "request", "attribute", name, "changed", old, describe(name, value)))
+                else:
+                    found.append(_WHOSE)
                 tape.chain.watch(name)
-                found.append((owner, "request", "attribute", name, "changed", old, describe(name, value)))
         if not began_alike:
             found.extend(
                 (position, "request", "attribute", name, "removed", describe(name, before[name]), None)

@@ -91,6 +91,21 @@ def test_an_attribute_exchanged_on_the_way_out_is_told_of_its_layer_again_and_ag
         assert told(record)["T0"] == {("seen_by_T0", "added")}
 
 
+def test_an_exchange_that_comes_late_is_never_told_of_another() -> None:
+    layers.InTurn = InTurn  # type: ignore[attr-defined]
+    with site([order(Spec("T0")), HERE + "InTurn", order(Spec("T2"))]), record_pipeline() as records:
+        handler = WSGIHandler()
+        for turn in range(60):
+            InTurn.when.append(turn >= 50)
+            through_wsgi(handler, "/")
+            assert len(records) == turn + 1
+    for turn, record in enumerate(records):
+        assert told(record)["core"] == {("resolver_match", "changed")}
+        assert told(record)["T0"] == {("seen_by_T0", "added")}
+        assert record.dropped.changes == (turn == 50)
+        assert told(record)["InTurn"] == ({("seen_by_T0", "changed")} if turn > 50 else set())
+
+
 @both
 def test_what_the_view_leaves_is_told_of_the_core(interface: str) -> None:
     def view(request: Any) -> HttpResponse:
