@@ -30,12 +30,14 @@ LONGEST = 1500.0
 VERSIONS = {"5.2": (3, 10), "6.1": (3, 12)}
 """Django's series, and the oldest Python it runs on."""
 
-LABELS = (
-    "middleware middleware_exceptions handlers asgi wsgi view_tests urlpatterns urlpatterns_reverse sessions_tests"
-    " csrf_tests messages_tests auth_tests cache conditional_processing decorators test_client test_client_regress signals"
-    " template_tests template_backends requests_tests responses logging_tests file_uploads servers staticfiles_tests async"
-    " generic_views syndication_tests flatpages_tests redirects_tests sites_tests"
-).split()
+LABELS = [
+    *("middleware", "middleware_exceptions", "handlers", "asgi", "wsgi", "view_tests", "urlpatterns"),
+    *("urlpatterns_reverse", "sessions_tests", "csrf_tests", "messages_tests", "auth_tests", "cache"),
+    *("conditional_processing", "decorators", "test_client", "test_client_regress", "signals"),
+    *("template_tests", "template_backends", "requests_tests", "responses", "logging_tests"),
+    *("file_uploads", "servers", "staticfiles_tests", "async", "generic_views", "syndication_tests"),
+    *("flatpages_tests", "redirects_tests", "sites_tests"),
+]
 
 NEEDED_BY_TESTS = ["jinja2", "tblib"]
 
