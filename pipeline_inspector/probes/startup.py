@@ -159,7 +159,7 @@ def _moment(name: str) -> bool:
     try:
         own = threading.current_thread()
         state.paths[name] = call_path()
-        frames = sys._current_frames()
+        frames = _others()
         for thread in threading.enumerate():
             if thread is not own and (thread is threading.main_thread() or thread.name == _DJANGO_MAIN_THREAD):
                 state.paths[f"{name} ({thread.name})"] = _path(frames.get(thread.ident or 0))
@@ -194,11 +194,18 @@ def call_path() -> list[Frame]:
     return _path(sys._getframe(1))
 
 
+def _others() -> dict[int, FrameType]:
+    """Where the other threads are. Without the one that asks: its own frame among its own variables is a cycle."""
+    frames = sys._current_frames()
+    del frames[threading.get_ident()]
+    return frames
+
+
 def software() -> str:
     """The server that calls us, with its version where it is a package, such as ``uvicorn 0.32.0``; "" when unknown."""
     try:
         own = _files(sys._getframe(1))
-        others = [file for frame in sys._current_frames().values() for file in _files(frame)]
+        others = [file for frame in _others().values() for file in _files(frame)]
     except Exception as error:
         faults.note("probes: server software", error)
         return ""

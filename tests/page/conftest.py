@@ -12,6 +12,7 @@ from django.test import RequestFactory
 
 from pipeline_inspector import faults
 from pipeline_inspector.page import views
+from pipeline_inspector.recording import recorder
 from pipeline_inspector.records import RequestRecord, Sealed
 from pipeline_inspector.store import configured
 from pipeline_inspector.store.memory import MemoryStore
@@ -58,6 +59,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     monkeypatch.setattr("pipeline_inspector.reader.assemble", assemble)
     store.put_plan(samples.plan())
     faults.forget()
+    recorder.flush()
+    recorder.running.clear()
     with configured.use(store):
         yield kept
     assert faults.seen() == []

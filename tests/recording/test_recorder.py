@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import gc
+import logging
 import pickle
 import weakref
 from typing import Any
@@ -64,7 +65,10 @@ def _alive() -> list[str]:
 
 
 @both
-def test_nothing_of_a_failed_request_is_kept(interface: str) -> None:
+def test_nothing_of_a_failed_request_is_kept(interface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        logging.getLogger("django.request"), "disabled", True
+    )  # pytest keeps log records, and what they hold
     layers.Weakly.kept.clear()
     with site([HERE + "Weakly"]), record_pipeline() as records:
         ask(interface, "/broken/")
