@@ -24,9 +24,11 @@ QUEUE_LIMIT = 4000
 BATCH = 64
 AT_A_TIME = 8
 """So many records are sealed before the interpreter is offered to whoever serves."""
-REST = 6
+REST = 2
 """While requests run the thread rests so many times as long as it worked. What comes in beyond that is dropped."""
 PAUSE = 0.02
+"""Tapes are sealed soon: each holds its request's objects, and what lives long makes Python's collector work."""
+KEPT_WITHIN = 0.05
 IDLE = 0.25
 HOUSEKEEPING = 1.0
 NOT_CLOSED_AFTER = 10.0
@@ -232,6 +234,8 @@ class Keeper:
         self._housekept = 0.0
         self._process: Process | None = None
         self._faults_told = 0
+        self._sealed: list[Sealed] = []
+        self._kept_at = 0.0
 
     def turn(self) -> None:
         """One turn: what is queued is kept; then sleep, deeply when there is nothing to do."""
@@ -246,6 +250,7 @@ class Keeper:
         try:
             self._chains(outlets)
             worked = self._batch(outlets)
+            self._keep(outlets)
             watched = self._guarded("store", lambda: outlets.store().watched(), otherwise=False)
             if watched or self._rows_shown:
                 self._show_running(outlets, watched=watched)
@@ -253,12 +258,13 @@ class Keeper:
                 self._housekeep(outlets)
         finally:
             _turn_began = 0
-            _busy.clear()
+            if not self._sealed:
+                _busy.clear()
         self._sleep(worked=worked, watched=watched, spent=time.thread_time() - before)
 
     def _sleep(self, *, worked: int, watched: bool, spent: float) -> None:
         global _idle
-        if worked:
+        if worked or self._sealed:
             _wake.wait(max(PAUSE, spent * REST) if running else PAUSE)
             _wake.clear()
             return
@@ -283,13 +289,12 @@ class Keeper:
         if not tapes:
             return 0
         sealer = self._guarded("recorder: sealing", outlets.sealer)
-        sealed = []
         for number, tape in enumerate(tapes, 1):
             if not number % AT_A_TIME:
                 time.sleep(0)
             one = self._guarded("recorder: sealing", lambda tape=tape: sealer.seal(tape))  # type: ignore[misc]
             if one is not None:
-                sealed.append(one)
+                self._sealed.append(one)
                 if one.plan_id not in self._plans:
                     self._guarded(
                         "store: chain",
@@ -297,11 +302,18 @@ class Keeper:
                     )
                     self._plans.add(one.plan_id)
             clear(tape)
-        if sealed:
-            last = self._guarded("store: append", lambda: outlets.store().append(sealed))
-            if last is not None:
-                self._guarded("live: publish", lambda: outlets.publish(last))
         return len(tapes)
+
+    def _keep(self, outlets: Outlets) -> None:
+        """What is sealed goes to the store: in batches, or when it has waited, or when nothing else is to do."""
+        sealed = self._sealed
+        waited = time.monotonic() - self._kept_at
+        if not sealed or (len(sealed) < BATCH and waited < KEPT_WITHIN and running):
+            return
+        self._sealed, self._kept_at = [], time.monotonic()
+        last = self._guarded("store: append", lambda: outlets.store().append(sealed))
+        if last is not None:
+            self._guarded("live: publish", lambda: outlets.publish(last))
 
     def _show_running(self, outlets: Outlets, *, watched: bool) -> None:
         rows = self._guarded("recorder: running", lambda: _rows(outlets), otherwise=[]) if watched else []
@@ -351,7 +363,7 @@ def clear(tape: Tape) -> None:
     tape.seen = {}
     tape.headers = None
     if tape.transport is not None:
-        tape.transport.tape = tape.transport.source = tape.transport.start_response = None
+        tape.transport.tape = tape.transport.source = None
         tape.transport = None
 
 

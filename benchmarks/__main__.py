@@ -1,0 +1,143 @@
+"""``make bench``: measure everything interleaved in one run, and write the tables into ``docs/performance.md``."""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from benchmarks import sockets_load
+from benchmarks.peers import PYTHON, ROOT, environment, prepare, scratch, subjects
+from benchmarks.tools import TOOLS
+
+PAGE = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+TABLE = ("no layers", "eight stock layers", "28 layers", "JSON", "ten queries", "template page", "raised error")
+EDGES = ("40 layers", "3,000 queries", "2,000 includes", "400 headers", "50 MB streamed")
+COUNTS = (1_000, 10_000, 50_000)
+
+
+def rows(head: list[str], body: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def in_process(tools: list[str], cases: tuple[str, ...], interface: str, rounds: int, seconds: float) -> str:
+    """Added time by tool and case; each figure is a median over rounds that take turns."""
+    wall: dict[tuple[str, str], list[float]] = {}
+    cpu: dict[tuple[str, str], list[float]] = {}
+    with subjects(tools) as running:
+        for _ in range(rounds):
+            for case in cases:
+                for tool, subject in running.items():
+                    answer = subject.ask(interface, case, seconds)
+                    wall.setdefault((tool, case), []).append(answer["median_us"])
+                    cpu.setdefault((tool, case), []).append(answer["cpu_us"])
+    middle = {key: statistics.median(values) for key, values in wall.items()}
+    used = {key: statistics.median(values) for key, values in cpu.items()}
+    body = []
+    for tool in tools:
+        line = [tool]
+        for case in cases:
+            bare, here = middle["bare", case], middle[tool, case]
+            line.append(f"{bare:,.0f} µs" if tool == "bare" else f"+{here - bare:,.0f} µs ×{here / bare:.2f}")
+        stock = "eight stock layers" if "eight stock layers" in cases else cases[0]
+        bare, here = used["bare", stock], used[tool, stock]
+        line.append(f"{bare:,.0f} µs" if tool == "bare" else f"+{here - bare:,.0f} µs")
+        body.append(line)
+    return rows(["", *cases, f"CPU of the process ({cases[1] if len(cases) > 1 else cases[0]})"], body)
+
+
+def over_sockets(tools: list[str], rounds: int, seconds: float) -> str:
+    """Requests per second as a ratio to the bare site."""
+    found = {interface: sockets_load.rates(tools, interface, rounds, seconds) for interface in ("wsgi", "asgi")}
+    body = []
+    for tool in tools:
+        line = [tool]
+        for rates in found.values():
+            ratio = statistics.median(here / bare for here, bare in zip(rates[tool], rates["bare"], strict=True))
+            line.append(f"{statistics.median(rates[tool]):,.0f}" + ("" if tool == "bare" else f" ×{ratio:.2f}"))
+        body.append(line)
+    return rows(["", "gunicorn, 4 threads", "uvicorn"], body)
+
+
+def memory(counts: tuple[int, ...]) -> str:
+    """Resident memory after so many requests in all."""
+    body = []
+    with subjects(["bare", "inspector"]) as running:
+        for tool, subject in running.items():
+            line, done = [tool], 0
+            for count in counts:
+                line.append(f"{subject.ask('memory', '', count - done)['resident_kb'] / 1024:,.0f} MB")
+                done = count
+            body.append(line)
+    return rows(["", *(f"after {count:,}" for count in counts)], body)
+
+
+def start_up(tools: list[str], rounds: int) -> str:
+    """Wall time from the interpreter's start to a handler that is ready."""
+    taken: dict[str, list[float]] = {tool: [] for tool in tools}
+    for number in range(rounds + 1):
+        for tool in tools:
+            with scratch() as folder:
+                env = {**environment(), "BENCH_TOOL": tool, "BENCH_FOLDER": str(folder)}
+                start = time.perf_counter()
+                subprocess.run([PYTHON, "-c", "import benchmarks.served"], env=env, cwd=ROOT, check=True)
+                if number:
+                    taken[tool].append(time.perf_counter() - start)
+    middle = {tool: statistics.median(times) * 1000 for tool, times in taken.items()}
+    return rows(
+        ["", "start-up"],
+        [[t, f"{m:,.0f} ms" + ("" if t == "bare" else f" ×{m / middle['bare']:.2f}")] for t, m in middle.items()],
+    )
+
+
+def where_it_goes() -> str:
+    """What each part of the request path costs: the time without it, taken from the time with everything."""
+    told = subprocess.run(
+        [PYTHON, "-m", "benchmarks.parts"], env=environment(), cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    times: dict[str, float] = json.loads(told)
+    whole = times.pop("all")
+    added = whole - min(times.values())
+    body, others = [], 0.0
+    for name, without in times.items():
+        cost = whole - without if "seams" not in name else added - others
+        others += cost
+        body.append([name, f"{cost:.1f} µs"])
+    return rows(["part", "costs"], [*body, ["all of it", f"{added:.1f} µs"]])
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how often each configuration has its turn")
+    parser.add_argument("--seconds", type=float, default=0.25, help="how long one turn takes")
+    parser.add_argument("--tools", nargs="*", default=list(TOOLS), help="with bare first")
+    parser.add_argument("--short", action="store_true", help="fewer requests for memory")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page with the measured part")
+    chosen = parser.parse_args()
+    prepare()
+    tools, rounds, seconds = chosen.tools, chosen.rounds, chosen.seconds
+    told = [
+        f"Python {platform.python_version()}, {platform.system()}, {rounds} rounds; `make bench` measures anew.\n",
+        "### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds),
+        "### In process, ASGI\n\n" + in_process(tools, TABLE, "asgi", rounds, seconds),
+        "### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", rounds, seconds),
+        "### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 2), 2),
+        "### Memory\n\n" + memory(COUNTS[:2] if chosen.short else COUNTS),
+        "### Start-up\n\n" + start_up(tools, rounds),
+        "### Where each microsecond of the request path goes\n\n" + where_it_goes(),
+    ]
+    text = "\n".join(told)
+    print(text)
+    page = chosen.page.read_text()
+    before, rest = page.split(BEGIN)
+    chosen.page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Requests per second over a real socket: every tool behind its own server with one worker, asked in turn by wrk."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from benchmarks.peers import PYTHON, ROOT, environment, scratch
+from tests.sites import free_port
+
+_RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
+
+
+@contextmanager
+def server(tool: str, interface: str, workers: int = 1, **extra: str) -> Iterator[tuple[str, Path]]:
+    """The address of a running server with ``tool`` and the folder of its files. gunicorn for WSGI, uvicorn for ASGI."""
+    port = free_port()
+    with scratch() as folder:
+        env = {**environment(), "BENCH_TOOL": tool, "BENCH_FOLDER": str(folder), **extra}
+        subprocess.run(
+            [PYTHON, "-c", "import benchmarks.served"], env={**env, "BENCH_MIGRATE": "1"}, cwd=ROOT, check=True
+        )
+        command = (
+            [
+                "-m",
+                "gunicorn",
+                "-b",
+                f"127.0.0.1:{port}",
+                "-w",
+                str(workers),
+                "--threads",
+                "4",
+                "benchmarks.served:wsgi",
+            ]
+            if interface == "wsgi"
+            else ["-m", "uvicorn", "--port", str(port), "--no-access-log", "benchmarks.served:asgi"]
+        )
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([PYTHON, *command], env=env, cwd=ROOT, **quiet)  # type: ignore[call-overload]
+        try:
+            _await(f"http://127.0.0.1:{port}/")
+            yield f"http://127.0.0.1:{port}/", folder
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _await(url: str) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=2):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"the server at {url} does not answer")
+
+
+def wrk(url: str, seconds: float, connections: int = 8) -> float:
+    """Requests per second that ``url`` served."""
+    if shutil.which("wrk") is None:
+        raise RuntimeError("wrk is missing. On Debian: apt-get install wrk")
+    told = subprocess.run(
+        ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", url],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
+    ).stdout
+    found = _RATE.search(told)
+    if found is None:
+        raise RuntimeError(f"wrk said {told!r}")
+    return float(found[1])
+
+
+def rates(tools: list[str], interface: str, rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Requests per second by tool, one figure per round."""
+    found: dict[str, list[float]] = {tool: [] for tool in tools}
+    with ExitStack() as stack:
+        urls = {tool: stack.enter_context(server(tool, interface))[0] for tool in tools}
+        for url in urls.values():
+            wrk(url, 1)
+        for _ in range(rounds):
+            for tool, url in urls.items():
+                found[tool].append(wrk(url, seconds))
+    return found
