@@ -1,15 +1,26 @@
 """Publishing: from any thread or loop, with layers in memory and shared ones; it wakes viewers and never fails or waits."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from django.test import override_settings
+from redis.asyncio import Redis
 
 from pipeline_inspector import conf, faults, live
+from pipeline_inspector.page import hub
+from pipeline_inspector.page.tail import Tail
+from pipeline_inspector.page.viewer import Viewer
+from pipeline_inspector.reader import Filter, Reader
+from pipeline_inspector.store.base import Store
+from tests.store.places import Place, RedisServer
 
 IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 SHARED = {"default": {"BACKEND": f"{__name__}.Shared"}}
@@ -231,3 +242,62 @@ def test_a_thread_that_waits_is_woken() -> None:
     while thread.is_alive():
         live.publish(1)
         thread.join(0.02)
+
+
+# -- two processes -------------------------------------------------------------------------------------------------------
+
+PUBLISHER = """
+import sys
+from pathlib import Path
+from django.conf import settings
+
+settings.configure(CHANNEL_LAYERS={"default": {
+    "BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [sys.argv[1]]}
+}})
+import django
+django.setup()
+
+from pipeline_inspector import live
+from tests.store.places import Place, sealed
+
+sys.stdin.read()
+store = Place("sqlite", sys.argv[2]).open()
+live.publish(store.append([sealed("from-another-process")]))
+store.close()
+"""
+
+
+def test_a_message_by_redis_wakes_a_page_that_another_process_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    file = str(tmp_path / "requests.sqlite3")
+    layers = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [server.address]}}}
+    monkeypatch.setattr(hub, "TICK", 60.0)
+    command = [sys.executable, "-c", PUBLISHER, server.address, file]
+    try:
+        with override_settings(CHANNEL_LAYERS=layers), subprocess.Popen(command, stdin=subprocess.PIPE) as publisher:
+            html = asyncio.run(_next_update(Place("sqlite", file).open(), server, publisher))
+        assert 'id="r-from-another-process"' in html
+        assert publisher.returncode == 0
+    finally:
+        server.stop()
+
+
+async def _next_update(store: Store, server: RedisServer, publisher: "subprocess.Popen[bytes]") -> str:
+    """The first update of a page that looks for itself once a minute, after ``publisher`` was let go."""
+    assert publisher.stdin is not None
+    seen = Tail(Reader(store), lambda row: f'<li id="r-{row.id}"></li>')
+    async with asyncio.timeout(PATIENCE * 3), aclosing(hub.updates(Viewer(seen, Filter(), running={}))) as updates:
+        waiting = asyncio.ensure_future(anext(updates))
+        redis = Redis.from_url(server.address)
+        while not await redis.exists(f"asgi:group:{live.GROUP}"):
+            await asyncio.sleep(0.01)
+        await redis.aclose()
+        publisher.stdin.close()
+        html = await waiting
+        while html is None:
+            html = await anext(updates)
+    store.close()
+    return html

@@ -8,10 +8,11 @@ from secrets import token_urlsafe
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from pipeline_inspector.control import toggles
-from pipeline_inspector.page import access, chain, tail
+from pipeline_inspector.page import access, chain, fragments, problems, tail
 from pipeline_inspector.page.responses import Refused, by_method
 from pipeline_inspector.page.source import reader
 from pipeline_inspector.reader import Reader
+from pipeline_inspector.records import RequestRecord
 
 
 def switch(request: HttpRequest, source: Reader, layer: str, *, enabled: bool, scope: chain.Who) -> str | None:
@@ -45,12 +46,13 @@ def reset(request: HttpRequest, source: Reader) -> None:
 
 
 def clear(request: HttpRequest, source: Reader) -> None:
-    """Forget all records. Raises ``Refused``."""
+    """Forget all records, and the failures of our own. Raises ``Refused``."""
     access.check_may_act(request, source.store)
     source.store.clear()
     source.forget()
     chain.figures.forget()
     tail.forget()
+    problems.dismiss(source.store)
 
 
 def _press_switch(request: HttpRequest, layer: str) -> HttpResponseBase:
@@ -61,18 +63,26 @@ def _press_switch(request: HttpRequest, layer: str) -> HttpResponseBase:
         raise Refused(400, "bad_form", "enabled must be true or false, and scope everyone or me.")
     who: chain.Who = "me" if scope == "me" else "everyone"
     browser = switch(request, source, layer, enabled=enabled == "true", scope=who)
-    return remember(request, HttpResponse(chain.drawn(request, source, browser=browser, scope=who)), browser)
+    drawn = chain.drawn(request, source, _chosen(request, source), browser=browser, scope=who)
+    return remember(request, HttpResponse(drawn), browser)
 
 
 def _press_reset(request: HttpRequest) -> HttpResponseBase:
     source = reader()
     reset(request, source)
-    return HttpResponse(chain.drawn(request, source))
+    return HttpResponse(chain.drawn(request, source, _chosen(request, source)))
+
+
+def _chosen(request: HttpRequest, source: Reader) -> RequestRecord | None:
+    """The request whose times stand in the chain, as the form tells."""
+    record_id = request.POST.get("record", "")
+    return source.record(record_id) if 0 < len(record_id) <= 100 else None
 
 
 def _press_clear(request: HttpRequest) -> HttpResponseBase:
-    clear(request, reader())
-    return HttpResponse(status=204)
+    source = reader()
+    clear(request, source)
+    return HttpResponse(fragments.problems(problems.told(source), oob=True))
 
 
 switch_button = by_method(POST=_press_switch)

@@ -156,6 +156,7 @@ def chain(
         "entries": entries,
         "base": base,
         "scope": scope,
+        "record": record,
         "any_off": any(not on for _, on, _, _ in entries),
         "times_of": "request" if record else "median" if statistics else "",
         "oob": oob,
@@ -201,11 +202,12 @@ def requests_page(
     server: str = "",
     title: str = "Requests",
     problems: Iterable[str] = (),
+    more: bool = False,
 ) -> str:
     """The main page. ``summaries`` come newest last; ``stage`` and ``chain`` are ready fragments.
 
     ``live`` says by what the page stays up to date, ``query`` is the filter as a query string, ``server`` one line on who
-    serves, ``problems`` what is wrong with the inspector itself.
+    serves, ``problems`` what is wrong with the inspector itself, ``more`` whether older rows may be kept.
     """
     kept = list(summaries)
     empty = notice("no_match" if filtered else "nothing", base)
@@ -225,8 +227,14 @@ def requests_page(
         "query": query,
         "server": server,
         "problems": list(problems),
+        "more": more,
     }
     return render(_FOLDER + "requests.html", context)
+
+
+def problems(found: Iterable[str], *, oob: bool = False) -> str:
+    """What is wrong with the inspector itself. ``oob``: to be sent along with another fragment."""
+    return render(_FOLDER + "_problems.html", {"problems": list(found), "oob": oob})
 
 
 def notice_page(kind: NoticeKind, base: str, *, title: str, message: str = "") -> str:

@@ -48,6 +48,8 @@ class Tail:
         self._watched_until = 0
         self._fresh_until = 0
         self._since = self.seq = reader.store.last_seq()
+        self.first = 1
+        """The ``seq`` of the oldest row that is kept: those before it are gone."""
 
     def refresh(self) -> bool:
         """Fetch and draw what is new; tells whether anything is. Asked again at once, it does not look again. Raises
@@ -58,11 +60,11 @@ class Tail:
             self._fresh_until = clock.now() + _FRESH_NS
             self._watch()
             running = self.reader.store.running()
-            new = self._fetch()
+            gone, new = self._forget_gone(), self._fetch()
             ids = {drawn.row.id for drawn in self._rows}
             before = self.running
             self.running = tuple(self.drawn(row) for row in running if row.id not in ids)
-            return new or self.running != before
+            return new or gone or self.running != before
 
     def after(self, seq: int) -> list[Drawn] | None:
         """The rows at hand with a greater ``seq``, oldest first; None when there may be others in the store."""
@@ -84,6 +86,18 @@ class Tail:
         if clock.now() >= self._watched_until:
             self.reader.store.watch(WATCH_SECONDS)
             self._watched_until = clock.now() + _SECOND
+
+    def _forget_gone(self) -> bool:
+        """Drop what the store does not keep any more, whichever process cleared it; tells whether anything went."""
+        store, before = self.reader.store, self.first
+        last = store.last_seq()
+        oldest = store.after(0, 1)
+        self.first = oldest[0].seq if oldest else last + 1
+        gone = bisect_right(self._seqs, self.first - 1)
+        del self._rows[:gone], self._seqs[:gone]
+        if not oldest and self.first != before:
+            self.reader.forget()
+        return self.first != before
 
     def _fetch(self) -> bool:
         store, before = self.reader.store, self.seq

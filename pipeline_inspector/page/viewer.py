@@ -6,6 +6,7 @@ An update is one list: ``<ol id="news" …><li id="r-…">…</li></ol>``, newes
 ``data-more``     how many wanted rows lie between those before and those in this list, left out
 ``data-running``  ids of all rows that are running now: those the page shows besides are over
 ``data-round``    the number of the page's last change of mind (its filter, its pause) that the update knows of
+``data-from``     the ``seq`` of the oldest row that is kept: the page drops those before it
 ``data-waiting``  while paused: how many wanted rows are new (then the list is empty)
 """
 
@@ -36,6 +37,7 @@ class Viewer:
     round: int = 0
     running: dict[str, Drawn] | None = None
     _waiting: int = -1
+    _first: int = 1
 
     def is_at_hand(self) -> bool:
         """Can ``update()`` do without reading the store?"""
@@ -63,24 +65,29 @@ class Viewer:
         rows, more = self._rows(ROWS_MAX)
         self.after = max(self.after, upto, rows[0].row.seq if rows else 0)
         before, running = self.running, self._running_now()
-        if not (rows or more or running != before):
+        if not (rows or more or running != before or self._first != self.tail.first):
             return None
         fresh = [drawn for row_id, drawn in running.items() if before is None or before.get(row_id) != drawn]
         items = "".join(drawn.html for drawn in (*reversed(fresh), *rows))
         return (
             f'<ol id="news" hx-swap-oob="afterbegin:#requests" data-upto="{self.after}" data-more="{more}" '
-            f'data-round="{self.round}" data-running="{escape(" ".join(running))}">{items}</ol>'
+            f'data-round="{self.round}" data-from="{self._told_first()}" '
+            f'data-running="{escape(" ".join(running))}">{items}</ol>'
         )
 
     def _count(self) -> str | None:
         _, more = self._rows(0)
-        if more == self._waiting:
+        if more == self._waiting and self._first == self.tail.first:
             return None
         self._waiting = more
         return (
             f'<ol id="news" hx-swap-oob="none" data-upto="{self.after}" data-round="{self.round}" '
-            f'data-waiting="{more}"></ol>'
+            f'data-from="{self._told_first()}" data-waiting="{more}"></ol>'
         )
+
+    def _told_first(self) -> int:
+        self._first = self.tail.first
+        return self._first
 
     def _rows(self, at_most: int) -> tuple[list[Drawn], int]:
         """Wanted rows after the last one shown, newest first, and how many more there are."""

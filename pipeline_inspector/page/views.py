@@ -9,12 +9,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import Resolver404, get_resolver
 
 from pipeline_inspector import conf, faults
-from pipeline_inspector.page import access, chain, csrf, denied, events, fragments, panels, query, responses
+from pipeline_inspector.page import access, chain, csrf, denied, events, fragments, panels, problems, query, responses
 from pipeline_inspector.page.responses import Refused, by_method
 from pipeline_inspector.page.source import base, newest, reader
 from pipeline_inspector.page.viewer import Viewer
 from pipeline_inspector.reader import Filter, Reader
-from pipeline_inspector.records import RequestRecord
+from pipeline_inspector.records import Plan, RequestRecord, Summary
 from pipeline_inspector.store.base import StoreError
 
 URLS = "pipeline_inspector.page.urls"
@@ -124,7 +124,8 @@ def _requests_page(request: HttpRequest, wanted: Filter, stage: str = "", record
         query=query.as_text(wanted),
         server=_server(source),
         title=f"{record.request.method} {record.request.path}" if record else "Requests",
-        problems=_problems(source),
+        problems=problems.told(source),
+        more=len(rows) == fragments.ROWS,
     )
 
 
@@ -133,18 +134,6 @@ def _server(source: Reader) -> str:
     pid = os.getpid()
     own = next((process for process in source.store.processes() if process.pid == pid), None)
     return f"{own.interface.upper()} {own.software} · pid {pid}".strip() if own else f"pid {pid}"
-
-
-def _problems(source: Reader) -> list[str]:
-    """What is wrong with the inspector itself: its store, its setting, its own failures in any process."""
-    told = [fault for _, fault in source.store.faults()]
-    known = {(fault.where, fault.message) for fault in told}
-    own = [fault for fault in faults.seen() if (fault.where, fault.message) not in known]
-    return [
-        *source.store.problems(),
-        *(f"{problem.message} {problem.hint}" for problem in conf.current().problems),
-        *(f"{fault.where} failed ({fault.message}), {fault.count} times." for fault in (*own, *told)),
-    ]
 
 
 def _request(request: HttpRequest, record_id: str) -> HttpResponseBase:
@@ -163,12 +152,18 @@ def _in_hand(request: HttpRequest, source: Reader, record_id: str) -> HttpRespon
     """A request that is still running, or that is not kept."""
     row = next((row for row in source.store.running() if row.id == record_id), None)
     if row is not None:
-        stage, status = fragments.stage_running(row, source.plan(row.plan_id), base(request)), 200
+        stage, status = fragments.stage_running(row, _plan_of(source, row), base(request)), 200
     else:
         stage, status = fragments.notice("gone", base(request), limit=conf.current().max_requests), 404
     if _is_htmx(request):
         return HttpResponse(stage)
     return HttpResponse(_requests_page(request, query.read(query.parameters(request)).wanted, stage), status=status)
+
+
+def _plan_of(source: Reader, row: Summary) -> Plan | None:
+    """The chain of a request in hand; the one loaded last where its own is not kept yet (a process's first request)."""
+    alike = (plan for plan in source.store.plans() if plan.interface == row.interface)
+    return source.plan(row.plan_id) or next(alike, None)
 
 
 def _rows(request: HttpRequest) -> HttpResponseBase:
@@ -199,7 +194,7 @@ def _pipeline(request: HttpRequest) -> HttpResponseBase:
         base(request),
         csrf_token=csrf.token(request),
         mine=mine,
-        problems=_problems(source),
+        problems=problems.told(source),
     )
     return HttpResponse(page)
 

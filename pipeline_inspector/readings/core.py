@@ -132,7 +132,8 @@ def _figure(record: RequestRecord, state: State) -> str:
         return record.exception.type.rpartition(".")[2]
     if state == "running":
         return "running"
-    return "404" if state == "reached" and _unmatched(record) else ""
+    answered_so = record.response is not None and record.response.status == 404
+    return "404" if state == "reached" and _unmatched(record) and answered_so else ""
 
 
 def _note(record: RequestRecord, state: State) -> str:

@@ -21,7 +21,20 @@ from pathlib import Path
 from django.http import HttpResponse
 from django.urls import path, re_path
 
-GATE = Path(__file__).parent / "gate"
+GATES = Path(__file__).parent
+GATE = GATES / "gate"
+
+def held(name):
+    # a layer that waits for a gate of its own, on its way in
+    def layer(get_response):
+        def handle(request):
+            while request.path == "/grow/" and not (GATES / name).exists():
+                time.sleep(0.01)
+            return get_response(request)
+        return handle
+    return layer
+
+outer, middle, inner = held("outer"), held("middle"), held("inner")
 
 def slow(request):
     while not GATE.exists():
@@ -72,6 +85,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("live") / "site")
     site.install("pipeline_inspector")
     site.write("mysite/urls.py", URLS)
+    site.configure('MIDDLEWARE += ["mysite.urls.outer", "mysite.urls.middle", "mysite.urls.inner"]')
     return site
 
 
@@ -240,6 +254,109 @@ def test_a_request_in_hand_stands_in_the_list_and_is_replaced_when_it_is_done(se
     running.wait_for(state="detached")
     assert row(page, "GET /slow/ 200").first.locator("xpath=..").get_attribute("id") == row_id
     page.locator("#stage .stage[data-state=finished]").wait_for()
+
+
+def reached(page: "Page") -> "Locator":
+    """The rings that the request on the stage has reached."""
+    return page.locator("#stage .ring:not(.not_reached)")
+
+
+@pytest.mark.parametrize("way", ["uvicorn", "runserver"])
+def test_the_way_of_a_request_in_hand_grows_ring_by_ring(
+    serve: Callable[[str], Served], page: "Page", way: str
+) -> None:
+    served = serve(way)
+    gates = [served.site.folder / "mysite" / name for name in ("outer", "middle", "inner")]
+    for gate in gates:
+        gate.unlink(missing_ok=True)
+    served.open(page)
+    counts = []
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(served.server.get, "/grow/")
+        try:
+            row(page, "GET /grow/ running").click()
+            for gate in gates:
+                page.locator(f"#stage .ring.here[aria-label={gate.name}]").wait_for()
+                counts.append(reached(page).count())
+                gate.touch()
+        finally:
+            for gate in gates:
+                gate.touch()
+        waiting.result()
+    page.locator("#stage .stage[data-state=finished]").wait_for()
+    assert counts == [counts[0], counts[0] + 1, counts[0] + 2]
+    assert page.locator("#stage .ring").count() == counts[-1]
+    assert page.locator("#stage .crossing").count() > 0
+
+
+@pytest.mark.parametrize("way", ["uvicorn", "runserver", "gunicorn with one worker"])
+def test_clear_empties_the_lists_of_all_open_pages(
+    serve: Callable[[str], Served], page: "Page", browser: "Browser", way: str
+) -> None:
+    served = serve(way)
+    served.server.get("/gone/")
+    context = browser.new_context()
+    other = context.new_page()
+    for one in (page, other):
+        served.open(one)
+        row(one, "GET /gone/ 200").first.wait_for()
+    other.get_by_role("button", name="Clear").click()
+    for one in (page, other):
+        rows(one).first.wait_for(state="detached")
+        assert rows(one).count() == 0
+    served.server.get("/then/")
+    for one in (page, other):
+        row(one, "GET /then/ 200").wait_for()
+    context.close()
+
+
+def test_a_clear_in_another_process_empties_the_list(
+    served: Served, serve: Callable[[str], Served], page: "Page"
+) -> None:
+    another = serve("runserver")
+    served.server.get("/gone/")
+    served.open(page)
+    row(page, "GET /gone/ 200").first.wait_for()
+    token = served.site.manage("pipeline", "token").stdout.strip()
+    answer = another.server.client.delete("/__inspector__/api/requests/", headers={"X-Inspector-Token": token})
+    assert answer.status_code == 204
+    rows(page).first.wait_for(state="detached")
+
+
+def test_older_rows_are_loaded_at_the_end_of_the_list(served: Served, page: "Page") -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: served.server.get(f"/aged/{number}/"), range(330)))
+    served.open(page, "?path=/aged/")
+    seqs = "() => [...document.querySelectorAll('#requests > li')].map((row) => Number(row.dataset.seq))"
+    newest = page.evaluate(seqs)
+    older = page.get_by_role("button", name="Load older")
+    older.click()
+    state(page).and_(page.get_by_text("paused", exact=True)).wait_for()
+    end = "(last) => Number(document.querySelector('#requests > li:last-child').dataset.seq) < last"
+    page.wait_for_function(end, arg=newest[-1])
+    shown = page.evaluate(seqs)
+    assert len(shown) == 200
+    assert shown[:100] == newest[100:]
+    assert shown == sorted(shown, reverse=True)
+    older.click()
+    older.wait_for(state="hidden")
+    assert 200 >= len(page.evaluate(seqs)) >= 100
+    served.server.get("/aged/late/")
+    page.get_by_role("button", name=re.compile("1 new")).click()
+    row(page, "GET /aged/late/ 200").wait_for()
+    assert page.evaluate(seqs)[1:] == newest[:199]
+    assert state(page).inner_text() == "live"
+    older.wait_for()
+
+
+def test_a_request_that_is_not_kept_any_more_is_told_where_it_would_stand(served: Served, page: "Page") -> None:
+    served.server.get("/lost/")
+    served.open(page)
+    lost = row(page, "GET /lost/ 200").first
+    lost.evaluate("(link) => link.setAttribute('hx-get', link.getAttribute('hx-get').replace(/[^/]+.$/, 'lost/'))")
+    lost.evaluate("(link) => window.htmx.process(link)")
+    lost.click()
+    page.locator("#stage").get_by_role("heading", name="This request is not kept any more").wait_for()
 
 
 @pytest.mark.parametrize("way", ["uvicorn", "runserver", "gunicorn with one worker"])

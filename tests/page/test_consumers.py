@@ -90,7 +90,7 @@ class Update:
     def __init__(self, html: str) -> None:
         self.html = html
         self.ids = re.findall(r'<li id="r-([\w-]+)"', html)
-        self.data = dict(re.findall(r'data-(upto|more|running|waiting)="([^"]*)"', html.partition(">")[0]))
+        self.data = dict(re.findall(r'data-(upto|more|running|waiting|from)="([^"]*)"', html.partition(">")[0]))
         self.upto = int(self.data["upto"])
 
 
@@ -235,6 +235,28 @@ async def test_while_paused_only_the_number_of_new_rows_comes(kept: Kept) -> Non
         assert (update.ids, update.upto) == ([], 0)
         await page.say(paused=False)
         assert (await page.next()).ids == [record.id for record in reversed(records)]
+
+
+@in_a_loop
+async def test_a_page_is_told_when_another_process_cleared_the_list(kept: Kept) -> None:
+    async with opened() as page:
+        for _ in range(2):
+            kept.add()
+        update = await page.next()
+        while update.upto < 2:
+            update = await page.next()
+        kept.store.clear()
+        update = await page.next()
+        assert (update.ids, update.data["from"]) == ([], "3")
+        await page.say(paused=True)
+        assert (await page.next()).data["waiting"] == "0"
+        kept.add()
+        assert (await page.next()).data["waiting"] == "1"
+        kept.store.clear()
+        update = await page.next()
+        while update.data["from"] != "4":
+            update = await page.next()
+        assert update.data["waiting"] == "0"
 
 
 @in_a_loop

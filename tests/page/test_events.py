@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_inspector import faults, live
-from pipeline_inspector.page import events, hub, views
+from pipeline_inspector.page import events, hub, tail, views
 from pipeline_inspector.store.base import StoreError
 from tests.page.conftest import Client, Kept
 from tests.page.test_consumers import Update
@@ -119,6 +119,23 @@ def test_a_page_that_asks_now_and_then_is_told_the_same(client: Client, kept: Ke
     assert again.ids == []
     assert Update(client.get("rows/?after=0&paused=1").content.decode()).data["waiting"] == "3"
     assert kept.store.watched()
+
+
+def test_a_page_that_asks_now_and_then_is_told_when_the_list_was_cleared(
+    client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "_FRESH_NS", 0)
+    kept.add()
+    client.get("rows/?after=1")
+    kept.store.clear()
+    assert Update(client.get("rows/?after=1").content.decode()).data["from"] == "2"
+
+
+def test_the_stream_tells_when_the_list_was_cleared(kept: Kept) -> None:
+    kept.add()
+    with stream() as parts:
+        kept.store.clear()
+        assert news(parts).data["from"] == "2"
 
 
 def test_in_a_pool_of_threads_one_is_held_and_the_newest_page_has_it(kept: Kept) -> None:

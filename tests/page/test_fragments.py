@@ -286,3 +286,15 @@ def test_sizes_are_short(count: int, text: str) -> None:
 )
 def test_paths_are_shortened_to_what_one_recognises(file: str, text: str) -> None:
     assert formats.short_path(file) == text
+
+
+@pytest.mark.parametrize(("status", "large"), [(404, ["404"]), (200, [])])
+def test_the_core_of_a_request_that_matched_nothing_says_404_only_when_that_was_the_answer(
+    status: int, large: list[str]
+) -> None:
+    record = samples.record("not_found")
+    assert record.response is not None
+    record.response.status = status
+    core = fragments.figure(record).partition('<g class="core-text')[2].partition("</g>")[0]
+    assert ">no match<" in core
+    assert re.findall(r'class="figure"[^>]*>([^<]*)<', core) == large

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline_inspector import faults
+from pipeline_inspector import clock, faults
 from pipeline_inspector.control import toggles
+from pipeline_inspector.faults import Fault
 from pipeline_inspector.page import assets, views
 from pipeline_inspector.records import Summary
 from pipeline_inspector.store.base import StoreError
@@ -191,8 +192,62 @@ def test_reset_turns_everything_on(client: Client, kept: Kept) -> None:
 def test_clear_forgets_all(client: Client, kept: Kept) -> None:
     record = kept.add()
     client.get(f"requests/{record.id}/")
-    assert press(client, "actions/clear/").status_code == 204
+    assert press(client, "actions/clear/").status_code == 200
     assert client.get(f"requests/{record.id}/").status_code == 404
+
+
+def told(html: str) -> list[str]:
+    """What a page says is wrong with the inspector."""
+    box = html.partition('id="problems"')[2].partition("</div>")[0]
+    return re.findall(r"<p>(.*?)</p>", box)
+
+
+def test_own_failures_and_recent_ones_of_other_processes_are_told_until_clear(client: Client, kept: Kept) -> None:
+    minute = 60_000_000_000
+    now = clock.wall()
+    old = Fault("store: append", "the disk was full", 1, now - 11 * minute)
+    recent = Fault("recorder: queue", "it is full", 12, now - 9 * minute)
+    kept.store.put_faults("another", [old, recent])
+    faults.note("page: ACCESS", "it said maybe")
+    sentences = ["page: ACCESS failed (it said maybe), 1 times.", "recorder: queue failed (it is full), 12 times."]
+    assert told(text(client.get())) == sentences
+    assert told(text(client.get("pipeline/"))) == sentences
+    assert told(text(press(client, "actions/clear/"))) == []
+    assert told(text(client.get())) == []
+    assert kept.store.faults() == []
+
+
+def test_what_is_wrong_now_is_told_after_clear_too(client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept.store, "problems", lambda: ["The disk is full."])
+    assert told(text(press(client, "actions/clear/"))) == ["The disk is full."]
+
+
+@pytest.mark.parametrize("button", ["layers/{layer}/", "reset/"])
+def test_after_a_switch_the_times_of_the_chosen_request_stay_in_the_chain(
+    client: Client, kept: Kept, button: str
+) -> None:
+    record, layer = kept.add(), samples.plan().layers[0]
+    before = text(client.get(f"requests/{record.id}/"))
+    form = f"enabled=false&record={record.id}"
+    after = text(press(client, f"actions/{button.format(layer=layer.id)}", form))
+    times = r'<span class="number">([\d.]+)</span>'
+    assert re.findall(times, after) == re.findall(times, before.partition('id="chain"')[2])
+    assert f'name="record" value="{record.id}"' in after
+    assert "ms in this request" in after
+
+
+def test_a_switch_while_a_request_was_chosen_that_is_gone_shows_the_medians(client: Client, kept: Kept) -> None:
+    kept.add()
+    assert "ms, median" in text(press(client, "actions/reset/", "record=gone"))
+
+
+def test_older_rows_can_be_loaded_where_there_may_be_some(client: Client, kept: Kept) -> None:
+    button = re.compile(r'id="older"( hidden)?')
+    for _ in range(199):
+        kept.add()
+    assert button.findall(text(client.get())) == [" hidden"]
+    kept.add()
+    assert button.findall(text(client.get())) == [""]
 
 
 @pytest.mark.parametrize("form", ["", "enabled=maybe", "enabled=false&scope=all", "%ff=%00", "a=1&" * 2000])

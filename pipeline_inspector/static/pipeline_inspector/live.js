@@ -6,6 +6,7 @@
   const { base, live: offered } = document.body.dataset;
   const names = { ws: "WebSocket", sse: "event stream", poll: "polling" };
   const ROWS = 200;
+  const OLDER = 100; // so many older rows are loaded at once
   const TRIES = 3; // so many failures before the first success: this way is closed, ask now and then instead
   const SILENCE = 8000; // a connection that says nothing for so long is dead
 
@@ -15,6 +16,7 @@
   let paused = false;
   let round = 0; // rises with each change of filter or pause; updates of an earlier round are passed over
   let held = false; // the list is being fetched anew
+  let back = false; // older rows stand on the page: it is paused, and the newest are fetched when it goes on
   let connected = false;
   let heard = Date.now();
   let everOpen = false; // has the offered way ever worked?
@@ -105,9 +107,18 @@
     const focused = document.activeElement;
     for (let row = list().lastElementChild; row && list().childElementCount > ROWS; ) {
       const before = row.previousElementSibling;
-      if (!row.contains(focused)) row.remove();
+      if (!row.contains(focused)) {
+        row.remove();
+        $("older").hidden = false;
+      }
       row = before;
     }
+  };
+
+  /** Rows before `first` are not kept any more. */
+  const forget = (first) => {
+    for (const row of [...list().children]) if (row.dataset.state !== "running" && Number(row.dataset.seq) < first) row.remove();
+    if (!list().querySelector("li:not([data-state=running])")) setLeftOut(0);
   };
 
   const receive = (html) => {
@@ -115,6 +126,7 @@
     const news = new DOMParser().parseFromString(html, "text/html").getElementById("news");
     if (!news || held || (transport === "ws" && Number(news.dataset.round) !== round)) return;
     if (news.dataset.waiting !== undefined) setWaiting(Number(news.dataset.waiting));
+    if (news.dataset.from !== undefined) undisturbed(() => forget(Number(news.dataset.from)));
     upto = Number(news.dataset.upto);
     if (news.dataset.running === undefined) return;
     const rows = [...news.children].reverse();
@@ -128,18 +140,42 @@
     const more = Number(news.dataset.more) || 0;
     if (more) setLeftOut(leftOut + more);
     arrived.push([Date.now(), finished + more]);
-    follow();
   };
 
-  // -- the chosen request, while it runs ------------------------------------------------------------------------------
+  // -- older rows -----------------------------------------------------------------------------------------------------
 
-  let followed = 0;
-  const follow = () => {
-    const stage = document.querySelector("#stage .stage[data-state=running]");
-    if (!stage || Date.now() - followed < 300) return;
-    followed = Date.now();
-    const address = `${base}requests/${encodeURIComponent(stage.dataset.record)}/`;
-    window.htmx.ajax("GET", address, { target: "#stage", swap: "innerHTML" });
+  /** Add rows older than the last one; the newest make room for them, so the page pauses. */
+  const loadOlder = async (button) => {
+    const last = [...list().children].findLast((row) => row.dataset.state !== "running");
+    if (!last || held) return;
+    const asked = new URLSearchParams(query);
+    asked.set("before", last.dataset.seq);
+    asked.set("limit", String(OLDER));
+    button.disabled = true;
+    try {
+      const response = await fetch(`${base}rows/?${asked}`);
+      if (!response.ok) throw new Error(response.statusText);
+      const rows = new DOMParser().parseFromString(`<ol>${await response.text()}</ol>`, "text/html").querySelectorAll("li");
+      if (!last.isConnected) return;
+      undisturbed(() => {
+        last.after(...rows);
+        rows.forEach((row) => window.htmx.process(row));
+        while (list().childElementCount > ROWS) list().firstElementChild.remove();
+      });
+      button.hidden = rows.length < OLDER;
+      back = true;
+      if (!paused) setPaused(true);
+    } catch {
+      window.inspector.say("The server does not answer.");
+    } finally {
+      button.disabled = false;
+    }
+  };
+
+  const loadNewest = () => {
+    held = true;
+    back = false;
+    window.htmx.ajax("GET", query ? `${base}?${query}` : base, { target: "#list", select: "#list", swap: "outerHTML" });
   };
 
   // -- ways -----------------------------------------------------------------------------------------------------------
@@ -286,16 +322,24 @@
 
   // -- the hand -------------------------------------------------------------------------------------------------------
 
-  $("pause").addEventListener("click", () => {
-    paused = !paused;
+  const setPaused = (now) => {
+    paused = now;
     setWaiting(0);
     tell();
-    changed();
+    if (back && !paused) loadNewest();
+    else changed();
+  };
+
+  $("pause").addEventListener("click", () => setPaused(!paused));
+
+  document.addEventListener("click", (event) => {
+    if (event.target.id === "older") loadOlder(event.target);
   });
 
   document.addEventListener("inspector:filter", (event) => {
     query = event.detail.query;
     held = true;
+    back = false;
   });
 
   document.addEventListener("htmx:afterSwap", (event) => {
@@ -308,8 +352,10 @@
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.target?.id === "list" && !event.detail.successful) held = false;
     if (event.detail.elt?.id !== "clear" || !event.detail.successful) return;
     list().replaceChildren();
+    $("older").hidden = true;
     setLeftOut(0);
     setWaiting(0);
     changed();

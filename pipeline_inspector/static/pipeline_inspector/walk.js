@@ -68,9 +68,16 @@
     }
   });
 
+  let vain = 0; // so often in a row a running request was asked for, and was neither in hand nor kept yet
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id !== "stage") return;
+    const gone = event.detail.xhr.status === 404;
+    vain = gone && stage()?.dataset.state === "running" ? vain + 1 : 0;
+    if (gone) event.detail.shouldSwap = vain === 0 || vain > 10;
+  });
+
   document.addEventListener("htmx:responseError", (event) => {
-    if (event.detail.target?.id === "stage" && stage()?.dataset.state === "running") return;
-    window.inspector.say(event.detail.xhr.status === 404 ? "This request is not kept any more." : "The inspector refused this.");
+    if (event.detail.target?.id !== "stage" || event.detail.xhr.status !== 404) window.inspector.say("The inspector refused this.");
   });
   document.addEventListener("htmx:sendError", () => window.inspector.say("The server does not answer."));
 
@@ -82,12 +89,15 @@
   // -- a request in hand on the stage: drawn again as it goes on, until it is over ---------------------------------------
 
   const isPaused = () => document.getElementById("connection")?.dataset.state === "paused";
-  setInterval(() => {
+  const draw = async () => {
     const shown = stage();
-    if (shown?.dataset.state !== "running" || shown.dataset.tab !== "onion" || isPaused() || document.hidden) return;
-    const address = `${document.body.dataset.base}requests/${shown.dataset.record}/`;
-    window.htmx.ajax("GET", address, { target: "#stage", source: "#stage" });
-  }, 500);
+    if (shown?.dataset.state === "running" && !isPaused() && !document.hidden) {
+      const address = `${document.body.dataset.base}requests/${encodeURIComponent(shown.dataset.record)}/`;
+      await window.htmx.ajax("GET", address, { target: "#stage", source: "#stage" }).catch(() => {});
+    }
+    setTimeout(draw, 250);
+  };
+  draw();
 
   // -- requests in hand: their time runs on ---------------------------------------------------------------------------
 
