@@ -139,7 +139,15 @@ def begin(tool: Tool, folder: Path, layers: list[str]) -> None:
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
                 "OPTIONS": {
-                    "loaders": [("django.template.loaders.locmem.Loader", _TEMPLATES)],
+                    "loaders": [
+                        (
+                            "django.template.loaders.cached.Loader",
+                            [
+                                ("django.template.loaders.locmem.Loader", _TEMPLATES),
+                                "django.template.loaders.app_directories.Loader",
+                            ],
+                        )
+                    ],
                     "context_processors": [
                         "django.template.context_processors.request",
                         "django.contrib.auth.context_processors.auth",
@@ -180,7 +188,7 @@ _HEADERS = {
 def _wsgi_call(address: str) -> Callable[[], None]:
     from django.core.handlers.wsgi import WSGIHandler
 
-    handler = WSGIHandler()
+    handler: Any = WSGIHandler()
     where, _, query = address.partition("?")
     environ = {
         "REQUEST_METHOD": "GET",
@@ -209,7 +217,7 @@ def _wsgi_call(address: str) -> Callable[[], None]:
 def _asgi_call(address: str) -> Callable[[], Any]:
     from django.core.handlers.asgi import ASGIHandler
 
-    handler = ASGIHandler()
+    handler: Any = ASGIHandler()
     where, _, query = address.partition("?")
     scope = {
         "type": "http",

@@ -27,8 +27,9 @@ STAMPS: list[int] = []
 
 def _floor() -> None:
     """Two stamps around each layer, appended to a list that is emptied now and then; nothing else."""
-    from django.core.handlers import base
+    from django.core.handlers import base as handlers
 
+    base: Any = handlers
     convert = base.convert_exception_to_response
     now, stamps = time.perf_counter_ns, STAMPS
 
