@@ -38,8 +38,7 @@ def _describe(view: Any) -> Described:
         if isinstance(inner, functools.partial):
             inner = inner.func
         elif hasattr(inner, "__wrapped__"):
-            code = getattr(inner, "__code__", None)
-            decorators.append(getattr(code, "co_qualname", "").partition(".<locals>")[0])
+            decorators.append(_decorator(inner))
             inner = inner.__wrapped__
         else:
             break
@@ -53,3 +52,13 @@ def _describe(view: Any) -> Described:
     name = f"{getattr(target, '__module__', '')}.{target.__qualname__}"
     told = tuple(name for name in decorators if name and not written)
     return name, kind, file, line, told, iscoroutinefunction(view)
+
+
+def _decorator(wrapper: Any) -> str:
+    """The decorator that made ``wrapper``: its name, or the middleware that Django made a decorator of."""
+    code = getattr(wrapper, "__code__", None)
+    name: str = getattr(code, "co_qualname", "").partition(".<locals>")[0]
+    if name != "make_middleware_decorator" or code is None:
+        return name
+    cells = dict(zip(code.co_freevars, wrapper.__closure__ or (), strict=False))
+    return type(cells["middleware"].cell_contents).__name__ if "middleware" in cells else name
