@@ -111,7 +111,7 @@ class Face:
             (self.off.discard if form["enabled"] == "true" else self.off.add)(layer)
         elif path == "actions/reset/":
             self.off.clear()
-        return 200, "text/html", self.chain(None)
+        return 200, "text/html", self.chain(self.records.get(form.get("record", "")))
 
     def chain(self, record: RequestRecord | None, *, oob: bool = False) -> str:
         """The chain as it stands."""

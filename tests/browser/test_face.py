@@ -343,6 +343,7 @@ def test_a_switch_posts_its_layer_with_the_scope_and_the_token_and_shows_the_new
     switchable: Face, show: Show
 ) -> None:
     page = show(address(switchable, "passed"))
+    chosen = next(record for record in switchable.records.values() if record.id in page.url)
     switch = page.get_by_role("switch", name="TenantMiddleware", exact=True)
     page.get_by_role("radio", name="this browser").check()
     switch.click()
@@ -350,8 +351,9 @@ def test_a_switch_posts_its_layer_with_the_scope_and_the_token_and_shows_the_new
     expect(switch).to_be_focused()
     assert switchable.switched == [
         {"path": "actions/layers/shop.tenants.TenantMiddleware/", "enabled": "false", "scope": "me",
-         "token": "token-of-the-page"}
+         "record": chosen.id, "token": "token-of-the-page"}
     ]  # fmt: skip
+    expect(page.locator("#chain")).to_contain_text("ms in this request")
     page.get_by_role("button", name="All on again").click()
     expect(switch).to_have_attribute("aria-checked", "true")
 
