@@ -58,7 +58,16 @@ def _decorator(wrapper: Any) -> str:
     """The decorator that made ``wrapper``: its name, or the middleware that Django made a decorator of."""
     code = getattr(wrapper, "__code__", None)
     name: str = getattr(code, "co_qualname", "").partition(".<locals>")[0]
-    if name != "make_middleware_decorator" or code is None:
+    if name != "make_middleware_decorator":
         return name
-    cells = dict(zip(code.co_freevars, wrapper.__closure__ or (), strict=False))
-    return type(cells["middleware"].cell_contents).__name__ if "middleware" in cells else name
+    before = _enclosed(wrapper, "_pre_process_request")
+    middleware = _enclosed(before, "middleware")
+    return name if middleware is None else type(middleware).__name__
+
+
+def _enclosed(function: Any, name: str) -> Any:
+    """What ``function`` encloses under ``name``; None when it does not."""
+    code = getattr(function, "__code__", None)
+    if code is None or name not in code.co_freevars:
+        return None
+    return function.__closure__[code.co_freevars.index(name)].cell_contents
