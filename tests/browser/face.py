@@ -24,6 +24,10 @@ _HTMX = Path(django_htmx.__file__).parent / "static" / "django_htmx" / "htmx-2.m
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
 class Face:
     """Serves on a free port of the loopback address from ``start()`` to ``stop()``."""
 
@@ -32,7 +36,7 @@ class Face:
         self.layers = layers
         self.off: set[str] = set()
         self.switched: list[dict[str, str]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}{BASE}"
 
     def start(self) -> "Face":
