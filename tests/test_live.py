@@ -301,3 +301,22 @@ async def _next_update(store: Store, server: RedisServer, publisher: "subprocess
             html = await anext(updates)
     store.close()
     return html
+
+
+def test_a_client_that_gives_up_waiting_is_no_failure() -> None:
+    class TimeoutError(Exception):
+        pass
+
+    class Layer:
+        waits = 0
+
+        async def receive(self, channel: str) -> None:
+            self.waits += 1
+            if self.waits == 1:
+                raise TimeoutError
+            raise ConnectionResetError(channel)
+
+    layer = Layer()
+    asyncio.run(hub._message(layer, "a"))
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(hub._message(layer, "a"))

@@ -75,7 +75,7 @@ class Hub:
                 await layer.group_add(live.GROUP, channel)
                 try:
                     while True:
-                        await layer.receive(channel)
+                        await _message(layer, channel)
                         self.wake()
                 finally:
                     async with asyncio.timeout(live.PATIENCE):
@@ -83,6 +83,15 @@ class Hub:
             except Exception as error:
                 faults.note("live: listening", error)
                 await asyncio.sleep(REST)
+
+
+async def _message(layer: Any, channel: str) -> None:
+    """Wait for a message, or until the layer's client gives up waiting: a Redis client may do so every few seconds."""
+    try:
+        await layer.receive(channel)
+    except Exception as error:
+        if type(error).__name__ != "TimeoutError":
+            raise
 
 
 _hubs: dict[tuple[asyncio.AbstractEventLoop, Tail], Hub] = {}
