@@ -66,7 +66,7 @@ class Asker:
         return data
 
 
-def ask_at_rate(port: int, rate: float, count: int, first: int, connections: int = 12) -> float:
+def ask_at_rate(port: int, rate: float, count: int, first: int = 0, connections: int = 12, path: str = PATH) -> float:
     """Ask for ``count`` numbered paths from ``first`` on, at ``rate`` a second; the rate that was reached."""
     begin = time.perf_counter()
 
@@ -76,7 +76,7 @@ def ask_at_rate(port: int, rate: float, count: int, first: int, connections: int
             pause = begin + number / rate - time.perf_counter()
             if pause > 0:
                 time.sleep(pause)
-            asker.get(PATH.format(number=first + number))
+            asker.get(path.format(number=first + number))
 
     lanes = [threading.Thread(target=ask, args=(lane,)) for lane in range(connections)]
     for lane in lanes:

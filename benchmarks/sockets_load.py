@@ -35,6 +35,7 @@ def server(tool: str, interface: str, workers: int = 1, **extra: str) -> Iterato
                 str(workers),
                 "--threads",
                 "4",
+                *(["--reuse-port"] if workers > 1 else []),  # else one worker may take all connections
                 "benchmarks.served:wsgi",
             ]
             if interface == "wsgi"

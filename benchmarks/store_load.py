@@ -1,25 +1,30 @@
-"""Nothing lost at full speed: gunicorn with four workers of four threads, asked by wrk, and the store read beside them.
+"""Nothing lost under load: gunicorn with four workers of four threads, and the store read beside them as a page does.
 
-``python -m benchmarks.store_load --seconds 60``. Afterwards: records stored = requests served − dropped ones, and the
-numbers that a tailing reader met have no gap and no repetition.
+``python -m benchmarks.store_load``: once as fast as wrk can ask, once at a chosen rate. Afterwards the requests served
+(counted by the site) less those counted as dropped must be the records stored, and the numbers met by a reader that asks
+"after N" again and again must have no gap. Ends with an error when that does not hold.
 """
 
 import argparse
-import re
 import subprocess
+import sys
 import threading
 import time
+import urllib.parse
+from collections.abc import Callable
 
 from benchmarks.peers import prepare
+from benchmarks.sites import table
+from benchmarks.sockets import ask_at_rate
 from benchmarks.sockets_load import server
 from pipeline_inspector.store.sqlite import SqliteStore
 
-_SERVED = re.compile(r"(\d+) requests in")
 KEPT = 1_000_000
+CONNECTIONS = 16
 
 
 class Tail(threading.Thread):
-    """Reads "after seq N" again and again, as a page does, and keeps the numbers."""
+    """Reads "after seq N" again and again, and keeps the numbers."""
 
     def __init__(self, store: SqliteStore) -> None:
         super().__init__(daemon=True)
@@ -28,9 +33,8 @@ class Tail(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        while not self.over.is_set():
+        while not self.over.wait(0.05):
             self.read()
-            time.sleep(0.05)
 
     def read(self) -> None:
         """All that is new."""
@@ -38,51 +42,62 @@ class Tail(threading.Thread):
             self.seen.extend(row.seq for row in rows)
 
     def gaps(self) -> int:
-        """How many numbers are missing between the first and the last."""
-        return self.seen[-1] - self.seen[0] + 1 - len(set(self.seen)) if self.seen else 0
+        """How many numbers are missing up to the last."""
+        return self.seen[-1] - len(set(self.seen)) if self.seen else 0
 
 
-def run(seconds: int, connections: int) -> dict[str, float]:
-    """The figures of one run."""
-    with server("inspector", "wsgi", workers=4, BENCH_KEEP=str(KEPT)) as (url, folder):
+def run(seconds: int, ask: Callable[[str], object]) -> dict[str, int]:
+    """The figures of one run, during which ``ask`` is given the site's address."""
+    with server("inspector", "wsgi", workers=4, BENCH_KEEP=str(KEPT), BENCH_COUNT="yes") as (url, folder):
         store = SqliteStore(folder / "inspector.sqlite3", lambda: KEPT)
-        time.sleep(1)
-        before = store.last_seq()
         tail = Tail(store)
         tail.start()
-        told = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url], capture_output=True, text=True, check=True
-        ).stdout
-        served = int(_SERVED.search(told)[1])  # type: ignore[index]
+        ask(url)
         last, still = -1, 0
         while still < 5:
-            last, still = store.last_seq(), still + 1 if store.last_seq() == last else 0
             time.sleep(0.5)
+            last, still = store.last_seq(), still + 1 if store.last_seq() == last else 0
         tail.over.set()
         tail.join()
         tail.read()
-        stored = len({seq for seq in tail.seen if seq > before})
-        found = {
-            "served": served,
-            "a second": served / seconds,
-            "stored": stored,
-            "not stored": served - stored,
-            "gaps for the reader": tail.gaps(),
-            "met twice": len(tail.seen) - len(set(tail.seen)),
-        }
+        served = sum(sum(memoryview(file.read_bytes()).cast("Q")) for file in folder.glob("served-*"))
+        dropped = sum(fault.count for _, fault in store.faults() if fault.where == "recorder: queue")
+        stored = len(set(tail.seen))
         store.close()
-        return found
+    return {
+        "served": served,
+        "a second": served // seconds,
+        "dropped": dropped,
+        "stored": stored,
+        "lost": served - dropped - stored,
+        "gaps": tail.gaps(),
+        "met twice": len(tail.seen) - stored,
+    }
 
 
 def main() -> None:
     """Run it and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--seconds", type=int, default=60, help="how long each of the two runs takes")
+    parser.add_argument("--rate", type=int, default=500, help="requests a second in the second run")
     chosen = parser.parse_args()
     prepare()
-    for name, value in run(chosen.seconds, chosen.connections).items():
-        print(f"{name:22} {value:,.0f}")
+    seconds, rate = chosen.seconds, chosen.rate
+
+    def fast(url: str) -> None:
+        wrk = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url]
+        subprocess.run(wrk, capture_output=True, check=True)
+
+    def paced(url: str) -> None:
+        port = urllib.parse.urlsplit(url).port
+        assert port is not None
+        ask_at_rate(port, rate, rate * seconds, connections=CONNECTIONS, path="/")
+
+    runs = {"full speed": run(seconds, fast), f"{rate} a second": run(seconds, paced)}
+    rows = [(name, *(f"{value:,}" for value in found.values())) for name, found in runs.items()]
+    print(table(("gunicorn, 4 workers × 4 threads", *next(iter(runs.values()))), rows))
+    if any(found["lost"] or found["gaps"] or found["met twice"] for found in runs.values()):
+        sys.exit("Records were lost, or the reader met a gap.")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ APPLICATION = 0x50694973
 PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA journal_size_limit = 8388608",
+    "PRAGMA wal_autocheckpoint = 0",
 )
 _TABLES = """
 PRAGMA page_size = 8192;

@@ -25,15 +25,17 @@ from pipeline_inspector.store.trouble import Trouble
 
 _WAIT = 0.6
 _WAIT_IN_TROUBLE = 0.05
-_WAIT_FOR_ORDER = 0.3
+_WAIT_FOR_ORDER = 0.7
 _PAGE = 200
 _FREE_PAGES = 512
+_CHECKPOINT_AFTER = 2 * 1024 * 1024
 _VACUUM_AT_ONCE = 2048
 _FAILURES = (sqlite3.Error, OSError, Foreign)
 
 _LAST = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM rows UNION ALL SELECT seq FROM sqlite_sequence)"
-_ADD_ROW = "INSERT INTO rows (seq, id, summary) VALUES (?, ?, ?)"
-_ADD_PAYLOAD = "INSERT INTO payloads (seq, plan, payload) VALUES (?, ?, ?)"
+_ADD_ROWS = "INSERT INTO rows (seq, id, summary) VALUES "
+_ADD_PAYLOADS = "INSERT INTO payloads (seq, plan, payload) VALUES "
+_AT_ONCE = 64, 8, 1
 _READ = "SELECT seq, summary, payload, plan FROM rows JOIN payloads USING (seq) WHERE id = ? ORDER BY seq DESC LIMIT 1"
 _AFTER = "SELECT seq, summary FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
 _BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?"
@@ -62,6 +64,7 @@ class SqliteStore(ThingStore):
         self._holding = Lock()
         self._since_prune = 0
         self._pruned_to = 0
+        self._since_checkpoint = 0
         forking.mind(self)
 
     # -- records ------------------------------------------------------------------------------------------------------
@@ -211,18 +214,19 @@ class SqliteStore(ThingStore):
         bodies = [
             (kind, name, at, own.body) for (kind, name), at in things.items() if (own := self._own[kind].get(name))
         ]
-        db.execute("BEGIN IMMEDIATE")
-        db.executemany(_PUT, bodies)
-        for kind in {kind for kind, *_ in bodies}:
-            db.execute(_TRIM, {"kind": kind, "keep": KEEP[kind] - 1})
         with self._shared.numbering(_WAIT_FOR_ORDER):
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(_PUT, bodies)
+            for kind in {kind for kind, *_ in bodies}:
+                db.execute(_TRIM, {"kind": kind, "keep": KEEP[kind] - 1})
             first = max(self._shared.last_seq(), db.execute(_LAST).fetchone()[0] or 0) + 1
-            db.executemany(_ADD_ROW, [(seq, row[0], row[1]) for seq, row in enumerate(packed, first)])
-            db.executemany(_ADD_PAYLOAD, [(seq, row[2], row[3]) for seq, row in enumerate(packed, first)])
+            _insert(db, _ADD_ROWS, [(seq, row[0], row[1]) for seq, row in enumerate(packed, first)])
+            _insert(db, _ADD_PAYLOADS, [(seq, row[2], row[3]) for seq, row in enumerate(packed, first)])
             self._prune_now_and_then(db, len(packed))
             db.execute("COMMIT")
             self._shared.gave(first + len(packed) - 1)
         _give_space_back(db)
+        self._checkpoint_now_and_then(db, sum(len(row[1]) + len(row[3]) for row in packed))
         for seq, sealed in enumerate(records, first):
             sealed.summary.seq = seq
         return things
@@ -238,8 +242,16 @@ class SqliteStore(ThingStore):
             _prune(db, limit)
         self._since_prune, self._pruned_to = 0, limit
 
+    def _checkpoint_now_and_then(self, db: Connection, written: int) -> None:
+        """Move what was written from the log to the file. It waits for the disk, so it is done while no lock is held."""
+        self._since_checkpoint += written
+        if self._since_checkpoint > _CHECKPOINT_AFTER:
+            self._since_checkpoint = 0
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
     def _hold(self, batch: Sequence[Sealed]) -> None:
-        with self._holding, self._shared.numbering(_WAIT_FOR_ORDER):
+        with self._holding, self._shared.numbering(_WAIT / 2):
             first = self._shared.last_seq() + 1
             for seq, sealed in enumerate(batch, first):
                 sealed.summary.seq = seq
@@ -309,6 +321,17 @@ def _opened(rows: Iterable[tuple[int, bytes]]) -> list[Summary]:
         except Unreadable as error:
             note("store: reading", error)
     return found
+
+
+def _insert(db: Connection, head: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add ``rows`` (of three values each), many by one statement: each statement gives the interpreter to other threads
+    and has to get it back while every other writer waits."""
+    start = 0
+    for size in _AT_ONCE:
+        while len(rows) - start >= size:
+            several = rows[start : start + size]
+            db.execute(head + ",".join(["(?,?,?)"] * size), [value for row in several for value in row])
+            start += size
 
 
 def _prune(db: Connection, keep: int) -> int:

@@ -1,5 +1,6 @@
 """The SQLite store's file: small records, bounded size, and the shared state read whole at any moment."""
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,13 @@ def test_the_size_on_disk_is_bounded(place: Place, path: Path, open_at: Opener) 
         store.close()
         sizes.append(_bytes_of(path))
     assert sizes[-1] <= sizes[1] * 1.1
+
+
+def test_the_log_beside_the_file_stays_small_while_it_is_open(place: Place, path: Path, open_at: Opener) -> None:
+    store = open_at(place, limit=100)
+    for _ in range(60):
+        store.append([sealed(payload=os.urandom(8000)) for _ in range(64)])
+    assert path.with_name(f"{path.name}-wal").stat().st_size < 12_000_000
 
 
 def test_a_lowered_limit_gives_space_back(place: Place, path: Path, open_at: Opener) -> None:
