@@ -12,6 +12,7 @@ from types import CodeType
 from typing import Any
 
 from django.conf import settings
+from django.utils import translation
 
 from pipeline_inspector import clock, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, PackedSlot, PackedView
@@ -49,7 +50,7 @@ MESSAGE_KEPT = 1000
 
 _CONVERTER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _header_names: dict[str, str] = {}
-_tried: dict[tuple[Any, ...], list[str]] = {}
+_tried: dict[tuple[int, int, str], tuple[list[Any], list[str]]] = {}
 
 
 class Texts:
@@ -388,13 +389,17 @@ def _tried_texts(tape: Tape) -> list[str]:
     tried = tape.tried if tape.tried is not None else getattr(tape.match, "tried", None)
     if not tried:
         return []
-    key = (len(tried), id(tried[0][-1]), id(tried[-1][-1]), tape.match.route if tape.match else tape.path)
+    language = (tape.attributes or {}).get("LANGUAGE_CODE")
+    key = len(tried), id(tried[-1][-1]), str(language)
     ready = _tried.get(key)
-    if ready is None:
+    if ready is None or ready[0] != tried:
         if len(_tried) > 500:
             _tried.clear()
-        ready = _tried[key] = [" ".join(str(part.pattern) for part in parts) for parts in tried[:TRIED_KEPT]]
-    return ready
+        # A pattern may be written in the language of the request, which this thread knows nothing of.
+        with translation.override(language if isinstance(language, str) else settings.LANGUAGE_CODE):
+            texts = [" ".join(str(part.pattern) for part in parts) for parts in tried[:TRIED_KEPT]]
+        ready = _tried[key] = tried, texts
+    return ready[1]
 
 
 def _way(way: Any, start: int) -> tuple[int, int, int, int, int, int, int] | None:
