@@ -126,6 +126,7 @@ class Sealer:
             texts=[],
             threads=[],
             urlconf_set_by=_urlconf_setter(tape),
+            prefixed=self._prefixed(way, start),
             **events,
         )
         sealed.dropped = (tape.dropped, cut, max(0, tape.query_count - len(sealed.queries)))
@@ -250,6 +251,13 @@ class Sealer:
             thread=threads.number(tape.view_thread),
             is_async=is_async,
         )
+
+    def _prefixed(self, way: Any, start: int) -> tuple[int, str] | None:
+        """When the script prefix was set, and to what; not by a client that calls no handler."""
+        if way is None or not way.prefixed:
+            return None
+        ended = way.script_prefix if way.script_prefix.endswith("/") else f"{way.script_prefix}/"  # as Django does
+        return way.prefixed - start, self._redactor.text(ended)[:TEXT_KEPT]
 
     def _request_headers(self, meta: dict[str, Any]) -> list[tuple[str, str]]:
         header = self._comparer.header
