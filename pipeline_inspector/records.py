@@ -196,7 +196,7 @@ class TemplateRender(msgspec.Struct):
     name: str
     engine: str = "django"
     context_keys: list[str] = []
-    relation: Literal["render", "include", "extends"] = "render"
+    relation: Literal["render", "include", "extends", "import"] = "render"
     file: str = ""
 
 
