@@ -105,6 +105,7 @@ class Packed(msgspec.Struct, array_like=True):
     texts: list[str]
     threads: list[str]
     urlconf_set_by: int | None = None
+    prefixed: tuple[int, str] | None = None
 
 
 def _plain(value: Any) -> str:

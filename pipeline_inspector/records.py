@@ -47,10 +47,13 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """One named moment of the way from socket to socket, ``at_ns`` from the request's start (negative: before it)."""
+    """One named moment of the way from socket to socket, ``at_ns`` from the request's start (negative: before it).
+
+    ``value`` is what was set then, where something was (``set_script_prefix``)."""
 
     name: str
     at_ns: int
+    value: str = ""
 
 
 class Server(msgspec.Struct):
@@ -193,7 +196,7 @@ class TemplateRender(msgspec.Struct):
     name: str
     engine: str = "django"
     context_keys: list[str] = []
-    relation: Literal["render", "include", "extends"] = "render"
+    relation: Literal["render", "include", "extends", "import"] = "render"
     file: str = ""
 
 

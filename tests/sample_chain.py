@@ -139,6 +139,7 @@ def server(interface: str) -> Server:
         Stage("first line read", -1_200_000),
         Stage("headers parsed", -640_000),
         Stage("handler called", -210_000),
+        Stage("set_script_prefix", -90_000, "/shop/"),
         Stage("request_started", -60_000),
     ]
     software = "daphne 4.1.2" if interface == "asgi" else "WSGIServer/0.2 CPython/3.12.4"

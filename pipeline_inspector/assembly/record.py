@@ -118,8 +118,10 @@ class _Record:
     def _stages(self) -> list[Stage]:
         way = self.tape.way or (NEVER,) * 5
         chunks = self.tape.chunk_stamps
+        prefixed, prefix = self.tape.prefixed or (NEVER, "")
         named = [
             ("handler called", way[0]),
+            ("set_script_prefix", prefixed),
             ("request_started", way[1]),
             ("request object made", self.tape.opened),
             ("get_response", 0),
@@ -131,7 +133,8 @@ class _Record:
             ("close", self.tape.closed),
             ("request_finished", self.tape.finished),
         ]
-        return [Stage(name, at) for name, at in named if at != NEVER]
+        values = {"set_script_prefix": prefix}
+        return [Stage(name, at, values.get(name, "")) for name, at in named if at != NEVER]
 
     def _response(self) -> Response | None:
         tape = self.tape

@@ -305,14 +305,14 @@ def _writers(record: RequestRecord) -> Mapping[tuple[str, str], tuple[str, int |
 
 
 def _server(record: RequestRecord) -> dict[str, Any]:
-    seen = {stage.name: stage.at_ns for stage in record.server.stages}
-    seen.setdefault("get_response", 0)
+    seen = {stage.name: stage for stage in record.server.stages}
+    seen.setdefault("get_response", Stage("get_response", 0))
     if record.state != "running":
-        seen.setdefault("response made", record.duration_ns)
+        seen.setdefault("response made", Stage("response made", record.duration_ns))
     for name, at in (("first byte", "first_byte_ns"), ("last byte", "last_byte_ns")):
         if record.response and getattr(record.response, at) is not None:
-            seen.setdefault(name, getattr(record.response, at))
-    found = stretches(Stage(name, at) for name, at in seen.items())
+            seen.setdefault(name, Stage(name, getattr(record.response, at)))
+    found = stretches(seen.values())
     return {"stages": drawn(found), "path": steps(record.server.call_path)}
 
 

@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest
 
-from pipeline_inspector.probes import cache, database, layers, logs, resolver, templates, view
+from pipeline_inspector.probes import cache, database, jinja, layers, logs, resolver, templates, view
 
 
 def install() -> None:
@@ -14,5 +14,6 @@ def install() -> None:
     view.install()
     database.install()
     templates.install()
+    jinja.install()
     cache.install()
     logs.install()

@@ -105,7 +105,7 @@ def _sync_seam(
         slots[base] = now()
         try:
             response = called(request)
-        except Exception as error:
+        except BaseException as error:
             response = respond(request, error, tape, base // STRIDE)
         slots[exit_] = now()
         try:
@@ -153,7 +153,7 @@ def _async_seam(
         slots[base] = now()
         try:
             response = await called(request)
-        except Exception as error:
+        except BaseException as error:
             response = await arespond(request, error, tape, base // STRIDE)
         slots[exit_] = now()
         try:
@@ -232,8 +232,11 @@ def _again(request: Any, tape: Tape, position: int, plain: Handler) -> Any:
 # -- exceptions -----------------------------------------------------------------------------------------------------
 
 
-def respond(request: Any, error: Exception, tape: Tape, position: int) -> Any:
-    """The response that Django's converter makes of ``error`` at this seam, with the traceback it would have had."""
+def respond(request: Any, error: BaseException, tape: Tape, position: int) -> Any:
+    """The response that Django's converter makes of ``error`` at this seam, with the traceback it would have had.
+
+    What Django lets through (``KeyboardInterrupt``, a cancellation) goes through its converter too, and on.
+    """
     met_at_seam(tape, error, position)
 
     def raise_it(_: Any) -> Any:
@@ -242,7 +245,7 @@ def respond(request: Any, error: Exception, tape: Tape, position: int) -> Any:
     return _convert(raise_it)(request)
 
 
-async def arespond(request: Any, error: Exception, tape: Tape, position: int) -> Any:
+async def arespond(request: Any, error: BaseException, tape: Tape, position: int) -> Any:
     """The same for an async seam."""
     met_at_seam(tape, error, position)
 
@@ -253,8 +256,10 @@ async def arespond(request: Any, error: Exception, tape: Tape, position: int) ->
     return await answer
 
 
-def met_at_seam(tape: Tape, error: Exception, position: int) -> None:
+def met_at_seam(tape: Tape, error: BaseException, position: int) -> None:
     """An exception arrived at the seam of ``position``: write down who raised it and that Django answers here."""
+    if not isinstance(error, Exception):
+        return
     noted = met(tape, error, ("layer", position) if position else in_core(tape))
     if noted is not None:
         noted.rescued_by = ("django", position)

@@ -2,7 +2,8 @@
 
 ``WSGIHandler.__call__`` and ``ASGIHandler.__call__`` are wrapped at class level, and Channels' ``ProtocolTypeRouter``
 where the site routes sockets itself. What they return and what they pass on stays what it was: ``start_response`` and
-``send`` are only stamped, the response object of WSGI is not touched, so files still use ``wsgi.file_wrapper``.
+``send`` are only stamped, the response object of WSGI is not touched, so files still use ``wsgi.file_wrapper``. That a
+WSGI server asks for the body, right before it writes the first byte, is seen at ``HttpResponse.__iter__``.
 """
 
 import sys
@@ -12,15 +13,17 @@ from threading import get_ident
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
+from django.core.handlers import asgi, wsgi
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import got_request_exception, request_finished, request_started
+from django.http import HttpResponse
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.recording.tape import closing, current, now
-from pipeline_inspector.recording.transport import Transport, transports
+from pipeline_inspector.recording.tape import Tape, closing, current, now
+from pipeline_inspector.recording.transport import Transport, arriving, transports
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -33,9 +36,58 @@ def install(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], s
     request_started.connect(_started, dispatch_uid="pipeline_inspector.started")
     request_finished.connect(_finished, dispatch_uid="pipeline_inspector.finished")
     got_request_exception.connect(_exception, dispatch_uid="pipeline_inspector.exception")
+    for module in (wsgi, asgi):
+        _wrap_prefix(module)
+    _wrap_body()
     _wrap_wsgi(enabled)
     _wrap_asgi(enabled, is_own_socket, socket)
     _wrap_router(enabled, is_own_socket, socket)
+
+
+def _wrap_prefix(module: Any) -> None:
+    """``set_script_prefix`` as the handler of ``module`` calls it; Django's own function stays what it is."""
+    original = module.set_script_prefix
+    if getattr(original, "_pipeline_inspector", False):
+        return
+
+    @wraps(original)
+    def set_script_prefix(prefix: str) -> None:
+        original(prefix)
+        way = arriving.get()
+        if way is not None:
+            way.prefixed = now()
+            way.script_prefix = prefix
+            arriving.set(None)
+
+    set_script_prefix._pipeline_inspector = True  # type: ignore[attr-defined]
+    module.set_script_prefix = set_script_prefix
+
+
+def _wrap_body() -> None:
+    original = HttpResponse.__iter__
+    if getattr(original, "_pipeline_inspector", False):
+        return
+
+    @wraps(original)
+    def __iter__(self: Any) -> Any:  # noqa: N807
+        try:
+            for closer in self._resource_closers:
+                tape = getattr(closer, "__self__", None)
+                if type(tape) is Tape:
+                    _asked_for_body(tape)
+        except Exception as fault:
+            faults.note("probes: body", fault)
+        return original(self)
+
+    __iter__._pipeline_inspector = True  # type: ignore[attr-defined]
+    HttpResponse.__iter__ = __iter__  # type: ignore[method-assign]
+
+
+def _asked_for_body(tape: Tape) -> None:
+    """An empty body has no first byte, under WSGI as under ASGI."""
+    way = tape.transport
+    if way is not None and way.start_response is not None and way.response_started and tape.body_bytes:
+        way.first_byte = way.first_byte or now()
 
 
 def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
@@ -49,6 +101,7 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
             return original(self, environ, start_response)
         try:
             transports[id(environ)] = way = Transport(environ, start_response)
+            arriving.set(way)
         except Exception as fault:
             faults.note("probes: server", fault)
             return original(self, environ, start_response)
@@ -58,6 +111,7 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
             strip(error)
             raise
         finally:
+            arriving.set(None)
             transports.pop(id(environ), None)
 
     __call__._pipeline_inspector = True  # type: ignore[attr-defined]
@@ -81,6 +135,7 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
             try:
                 transports[id(scope)] = way = Transport(scope)
                 sending = way.sender(send)
+                arriving.set(way)
             except Exception as fault:
                 faults.note("probes: server", fault)
                 await original(self, scope, receive, send)
@@ -91,6 +146,7 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
                 strip(error)
                 raise
             finally:
+                arriving.set(None)
                 transports.pop(id(scope), None)
                 if way.tape is not None:
                     recorder.finish(way.tape)

@@ -1,10 +1,9 @@
-"""Templates: each render of a Django or Jinja2 template, what included or extended it, and the render of a response.
+"""Templates: each render of a Django template, what included or extended it, and the render of a response.
 
 Of a context only the names are looked at, as they are handed in: values stay untouched, and what context processors add
 shows from the first included template on. ``Template._render`` is left alone: Django's test environment puts its own there.
 """
 
-import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache, wraps
@@ -13,7 +12,6 @@ from threading import get_ident
 from typing import Any
 
 from django.template import base, loader_tags
-from django.template.backends.base import BaseEngine
 from django.template.context import ContextDict
 from django.template.response import SimpleTemplateResponse
 
@@ -26,13 +24,12 @@ Method = Callable[..., Any]
 
 _now = clock.now
 _DICTS = frozenset({dict, ContextDict})
-_JINJA2 = "django.template.backends.jinja2"
 _parents: ContextVar[list[Any] | None] = ContextVar("pipeline_inspector_parents", default=None)
 
 
 @cache
 def install() -> None:
-    """Watch templates of both engines and template responses. Jinja2 is watched once the site uses it."""
+    """Watch Django's templates, and template responses."""
     base.Template.render = _render(base.Template.render)  # type: ignore[method-assign]
     partial = getattr(base, "PartialTemplate", None)  # Django 6.0 brought it
     if partial is not None:
@@ -40,8 +37,6 @@ def install() -> None:
     loader_tags.ExtendsNode.get_parent = _get_parent(loader_tags.ExtendsNode.get_parent)  # type: ignore[method-assign]
     loader_tags.ExtendsNode.render = _extends(loader_tags.ExtendsNode.render)  # type: ignore[method-assign]
     SimpleTemplateResponse.render = _response(SimpleTemplateResponse.render)  # type: ignore[method-assign]
-    BaseEngine.__init__ = _engine(BaseEngine.__init__)  # type: ignore[method-assign]
-    _watch_jinja2()
 
 
 def _render(original: Method) -> Method:
@@ -60,10 +55,10 @@ def _render(original: Method) -> Method:
         try:
             return original(self, context)
         except BaseException as error:
-            _hide(error)
+            hide(error)
             raise
         finally:
-            _keep(tape, start, _now(), self, "django", keys, relation)
+            keep(tape, start, _now(), self, "django", keys, relation)
 
     return render
 
@@ -88,7 +83,7 @@ def _get_parent(original: Method) -> Method:
         try:
             parent = original(self, context)
         except BaseException as error:
-            _hide(error)
+            hide(error)
             raise
         found.append(parent)
         return parent
@@ -108,13 +103,13 @@ def _extends(original: Method) -> Method:
         try:
             return original(self, context)
         except BaseException as error:
-            _hide(error)
+            hide(error)
             raise
         finally:
             end = _now()
             _parents.reset(token)
             if found:
-                _keep(tape, start, end, found[0], "django", (), "extends")
+                keep(tape, start, end, found[0], "django", (), "extends")
 
     return render
 
@@ -129,7 +124,7 @@ def _response(original: Method) -> Method:
         try:
             return original(self)
         except BaseException as error:
-            _hide(error)
+            hide(error)
             raise
         finally:
             try:
@@ -140,57 +135,14 @@ def _response(original: Method) -> Method:
     return render
 
 
-def _engine(original: Method) -> Method:
-    @wraps(original)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - stands for it
-        _watch_jinja2()
-        try:
-            original(self, *args, **kwargs)
-        except BaseException as error:
-            _hide(error)
-            raise
-
-    return __init__
-
-
-def _watch_jinja2() -> None:
-    """Django's Jinja2 backend imports Jinja2, so it is only touched when the site has imported it."""
-    module = sys.modules.get(_JINJA2)
-    template = getattr(module, "Template", None)
-    if template is not None and template not in _watched:
-        _watched.append(template)
-        template.render = _jinja2(template.render)
-
-
-_watched: list[type] = []
-
-
-def _jinja2(original: Method) -> Method:
-    @wraps(original)
-    def render(self: Any, context: Any = None, request: Any = None) -> Any:
-        tape = current.get()
-        if tape is None or not tape.open:
-            return original(self, context, request)
-        keys = tuple(islice(context, KEYS_KEPT)) if type(context) is dict else ()
-        start = _now()
-        try:
-            return original(self, context, request)
-        except BaseException as error:
-            _hide(error)
-            raise
-        finally:
-            _keep(tape, start, _now(), self.template, "jinja2", keys, "render")
-
-    return render
-
-
-def _hide(error: BaseException) -> None:
+def hide(error: BaseException) -> None:
     """Our frame, the first of the traceback here, was never there."""
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
 
 
-def _keep(tape: Tape, start: int, end: int, template: Any, engine: str, keys: tuple[Any, ...], relation: str) -> None:
+def keep(tape: Tape, start: int, end: int, template: Any, engine: str, keys: tuple[Any, ...], relation: str) -> None:
+    """Write down that ``template`` of ``engine`` rendered from ``start`` to ``end``."""
     tape.template_count += 1
     try:
         file = template.filename if engine == "jinja2" else template.origin.name

@@ -9,13 +9,14 @@ from pipeline_inspector.records import Stage
 
 class Stretch(msgspec.Struct, frozen=True):
     """The time that ended with the moment ``name``: it came at ``at_ns``, ``took_ns`` after the one before. ``left`` and
-    ``width`` are fractions (0 to 1) of the time from the first moment to the last."""
+    ``width`` are fractions (0 to 1) of the time from the first moment to the last; ``value`` is what was set then."""
 
     name: str
     at_ns: int
     took_ns: int
     left: float
     width: float
+    value: str = ""
 
 
 def stretches(moments: Iterable[Stage]) -> list[Stretch]:
@@ -31,6 +32,7 @@ def stretches(moments: Iterable[Stage]) -> list[Stretch]:
             moment.at_ns - before.at_ns,
             (before.at_ns - begin) / whole,
             (moment.at_ns - before.at_ns) / whole,
+            moment.value,
         )
         for before, moment in zip([ordered[0], *ordered], ordered, strict=False)
     ]

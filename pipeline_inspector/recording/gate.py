@@ -105,6 +105,8 @@ def _hide(content: packed.Packed, of: Known) -> None:
         content.texts[number] = statement(content.texts[number])
     for error in content.errors:
         error.message, error.chain = value(error.message), [value(text) for text in error.chain]
+    if content.prefixed is not None:
+        content.prefixed = content.prefixed[0], statement(content.prefixed[1])
     if content.route is not None:
         content.route.kwargs = {name: value(text) for name, text in content.route.kwargs.items()}
 

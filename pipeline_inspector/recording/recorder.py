@@ -284,6 +284,13 @@ class Keeper:
                 self._plans.add(plan.id)
             _chains.popleft()
 
+    def _know(self, outlets: Outlets, chain: LoadedChain) -> None:
+        """Keep ``chain``, once: whoever reads a row that names it finds it."""
+        plan = self._guarded("recorder: chain", chain.plan)
+        if plan is not None and plan.id not in self._plans:
+            self._guarded("store: chain", lambda: outlets.store().put_plan(plan))
+            self._plans.add(plan.id)
+
     def _batch(self, outlets: Outlets) -> int:
         tapes = list(_take(_queue, BATCH))
         if not tapes:
@@ -296,11 +303,7 @@ class Keeper:
             if one is not None:
                 self._sealed.append(one)
                 if one.plan_id not in self._plans:
-                    self._guarded(
-                        "store: chain",
-                        lambda tape=tape: outlets.store().put_plan(tape.chain.plan()),  # type: ignore[misc]
-                    )
-                    self._plans.add(one.plan_id)
+                    self._know(outlets, tape.chain)
             clear(tape)
         return len(tapes)
 
@@ -318,6 +321,8 @@ class Keeper:
     def _show_running(self, outlets: Outlets, *, watched: bool) -> None:
         rows = self._guarded("recorder: running", lambda: _rows(outlets), otherwise=[]) if watched else []
         if rows or self._rows_shown:
+            for chain in {tape.chain for tape in list(running.values())}:
+                self._know(outlets, chain)
             process = outlets.process().id
             self._guarded("store: running", lambda: outlets.store().put_running(process, rows))
         self._rows_shown = bool(rows)

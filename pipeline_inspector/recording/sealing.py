@@ -12,6 +12,7 @@ from types import CodeType
 from typing import Any
 
 from django.conf import settings
+from django.utils import translation
 
 from pipeline_inspector import clock, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, PackedSlot, PackedView
@@ -49,7 +50,7 @@ MESSAGE_KEPT = 1000
 
 _CONVERTER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _header_names: dict[str, str] = {}
-_tried: dict[tuple[Any, ...], list[str]] = {}
+_tried: dict[tuple[int, int, str], tuple[list[Any], list[str]]] = {}
 
 
 class Texts:
@@ -125,6 +126,7 @@ class Sealer:
             texts=[],
             threads=[],
             urlconf_set_by=_urlconf_setter(tape),
+            prefixed=self._prefixed(way, start),
             **events,
         )
         sealed.dropped = (tape.dropped, cut, max(0, tape.query_count - len(sealed.queries)))
@@ -249,6 +251,13 @@ class Sealer:
             thread=threads.number(tape.view_thread),
             is_async=is_async,
         )
+
+    def _prefixed(self, way: Any, start: int) -> tuple[int, str] | None:
+        """When the script prefix was set, and to what; not by a client that calls no handler."""
+        if way is None or not way.prefixed:
+            return None
+        ended = way.script_prefix if way.script_prefix.endswith("/") else f"{way.script_prefix}/"  # as Django does
+        return way.prefixed - start, self._redactor.text(ended)[:TEXT_KEPT]
 
     def _request_headers(self, meta: dict[str, Any]) -> list[tuple[str, str]]:
         header = self._comparer.header
@@ -388,13 +397,17 @@ def _tried_texts(tape: Tape) -> list[str]:
     tried = tape.tried if tape.tried is not None else getattr(tape.match, "tried", None)
     if not tried:
         return []
-    key = (len(tried), id(tried[0][-1]), id(tried[-1][-1]), tape.match.route if tape.match else tape.path)
+    language = (tape.attributes or {}).get("LANGUAGE_CODE")
+    key = len(tried), id(tried[-1][-1]), str(language)
     ready = _tried.get(key)
-    if ready is None:
+    if ready is None or ready[0] != tried:
         if len(_tried) > 500:
             _tried.clear()
-        ready = _tried[key] = [" ".join(str(part.pattern) for part in parts) for parts in tried[:TRIED_KEPT]]
-    return ready
+        # A pattern may be written in the language of the request, which this thread knows nothing of.
+        with translation.override(language if isinstance(language, str) else settings.LANGUAGE_CODE):
+            texts = [" ".join(str(part.pattern) for part in parts) for parts in tried[:TRIED_KEPT]]
+        ready = _tried[key] = tried, texts
+    return ready[1]
 
 
 def _way(way: Any, start: int) -> tuple[int, int, int, int, int, int, int] | None:

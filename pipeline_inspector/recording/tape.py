@@ -14,7 +14,7 @@ identity of those named in ``watched``: names that a layer of this chain was see
 
 ======== ==============================================================================================================
 QUERY    sql, params, alias, rows or -1, how many parameter sets (0: plain), in a transaction, error or None, code, line
-TEMPLATE name, engine, context keys (tuple), relation (render | include | extends), file
+TEMPLATE name, engine, context keys (tuple), relation (render | include | extends | import), file
 CACHE    alias, operation, key (str), hit (bool or None), code, line
 LOG      level name, logger, message template, arguments, file, line
 HOOK     position, hook, answered, attributes after, response after, start and end inside the adapted call, error

@@ -4,6 +4,7 @@ Made by the server probe, filled while the response is sent, read when the recor
 """
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from pipeline_inspector import faults
@@ -20,8 +21,17 @@ class Transport:
     """Stamps of one request's way; ``source`` is its WSGI environ or ASGI scope, which identifies it."""
 
     __slots__ = (
-        *("called", "chunk_stamps", "chunks", "first_byte", "last_byte", "response_started", "sent", "source"),
-        *("start_response", "started", "tape"),
+        *(
+            "called",
+            "chunk_stamps",
+            "chunks",
+            "first_byte",
+            "last_byte",
+            "prefixed",
+            "response_started",
+            "script_prefix",
+        ),
+        *("sent", "source", "start_response", "started", "tape"),
     )
 
     def __init__(self, source: Any, start_response: Any = None) -> None:
@@ -29,6 +39,8 @@ class Transport:
         self.start_response = start_response
         self.called = now()
         self.started = self.response_started = self.first_byte = self.last_byte = self.chunks = self.sent = 0
+        self.prefixed = 0
+        self.script_prefix = ""
         self.chunk_stamps: list[int] = _NONE
         self.tape: Tape | None = None
 
@@ -71,6 +83,9 @@ class Transport:
 
 transports: dict[int, Transport] = {}
 """By the identity of their source, while the handler has it in hand."""
+
+arriving: ContextVar[Transport | None] = ContextVar("pipeline_inspector_arriving", default=None)
+"""The way of the request that a handler was called with, until the handler has set its script prefix."""
 
 
 class SyncStream:

@@ -184,7 +184,14 @@ def test_the_last_writer_of_a_header_is_named() -> None:
 
 def test_the_server_tab_tells_stages_in_order_and_the_call_path() -> None:
     text = _text(tabs.body("server", samples.record("streaming", 8), BASE))
-    stages = ["connection accepted", "request_started", "get_response", "response made", "last byte"]
+    stages = [
+        "connection accepted",
+        "set_script_prefix /shop/",
+        "request_started",
+        "get_response",
+        "response made",
+        "last byte",
+    ]
     places = [text.index(stage) for stage in stages]
     assert places == sorted(places)
     assert "execute_from_command_line" in text

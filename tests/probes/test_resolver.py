@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
-from django.urls import URLResolver
+from django.conf.urls.i18n import i18n_patterns
+from django.urls import URLResolver, path
 
+from tests.scenarios import layers
 from tests.scenarios.comparing import HERE, both_ways
 from tests.scenarios.driving import INTERFACES, ask, site, watched
 from tests.scenarios.made import Spec, order
+from tests.scenarios.urls import plain
 
 both = pytest.mark.parametrize("interface", INTERFACES)
 
@@ -66,3 +69,33 @@ def test_a_layer_that_answers_leaves_the_resolver_out() -> None:
     assert record.route is None
     assert record.tried == []
     assert not [span for span in record.spans if span.kind == "resolve"]
+
+
+class _Conf:
+    """A URLconf that a test writes."""
+
+    def __init__(self, *patterns: Any) -> None:
+        self.urlpatterns = list(patterns)
+
+
+def test_two_urlconfs_that_share_patterns_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, last = path("first/", plain), path("last/", plain)
+    tried = []
+    for own in ("one/", "other/"):
+        conf = _Conf(first, path(own, plain), last)
+        monkeypatch.setattr(
+            layers.ChooseUrls, "before", lambda self, request, conf=conf: setattr(request, "urlconf", conf)
+        )
+        tried.append(watched("wsgi", [HERE + "ChooseUrls"], "/last/")[1].tried)
+    assert tried == [["first/", "one/", "last/"], ["first/", "other/", "last/"]]
+
+
+@both
+def test_a_pattern_in_the_language_of_the_request_is_told_in_it(interface: str) -> None:
+    conf = _Conf(*i18n_patterns(path("news/", plain)))
+    settings = {"ROOT_URLCONF": conf, "USE_I18N": True, "LANGUAGE_CODE": "en"}
+    for language in ("de", "en", "fr"):
+        _, record = watched(
+            interface, ["django.middleware.locale.LocaleMiddleware"], f"/{language}/nothing/", settings=settings
+        )
+        assert record.tried == [f"{language}/ news/"]

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.template import Context, Engine, RequestContext, TemplateSyntaxError, engines
 from django.template.base import Template
 from django.template.response import SimpleTemplateResponse, TemplateResponse
-from django.test import RequestFactory, override_settings
+from django.test import RequestFactory
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import templates
@@ -255,19 +255,6 @@ def test_two_tasks_that_extend_at_once_keep_their_own_parents(engine: Engine) ->
     asyncio.run(both())
     assert [one.name for one in renders(tapes["page.html"])] == ["page.html", "middle.html", "base.html", "row.html"]
     assert [one.name for one in renders(tapes["middle.html"])] == ["middle.html", "base.html"]
-
-
-def test_jinja2_templates_are_seen(tmp_path: Any) -> None:
-    (tmp_path / "hello.html").write_text("hello {{ name }}")
-    backend = {"BACKEND": "django.template.backends.jinja2.Jinja2", "NAME": "jinja", "DIRS": [str(tmp_path)]}
-    with override_settings(TEMPLATES=[backend]), taping() as tape:
-        template = engines["jinja"].get_template("hello.html")
-        assert template.render({"name": "you"}, RequestFactory().get("/")) == "hello you"
-        assert engines["jinja"].from_string("{{ a }}").render({"a": 1}) == "1"
-    first, second = renders(tape)
-    assert (first.name, first.engine, first.keys) == ("hello.html", "jinja2", ("name",))
-    assert first.file == str(tmp_path / "hello.html")
-    assert (second.name, second.file, second.relation) == ("<string>", "", "render")
 
 
 def test_a_partial_is_an_include_of_its_page() -> None:

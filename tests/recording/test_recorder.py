@@ -14,7 +14,10 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 
+from pipeline_inspector import wiring
 from pipeline_inspector.recording import recorder
+from pipeline_inspector.records import Plan, Summary
+from pipeline_inspector.store.memory import MemoryStore
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import layers
 from tests.scenarios.comparing import HERE, HOOKS, OFF, urls
@@ -112,3 +115,28 @@ def test_a_chain_is_let_go_with_its_handler() -> None:
         del handler
         gc.collect()
         assert gone() is None
+
+
+def test_the_chain_of_a_running_first_request_is_kept_before_its_row() -> None:
+    kept: list[str] = []
+
+    class Store(MemoryStore):
+        def put_plan(self, plan: Plan) -> None:
+            kept.append(plan.id)
+
+        def put_running(self, process: str, rows: list[Summary]) -> None:
+            kept.extend(f"row of {row.plan_id}" for row in rows)
+
+    store = Store(lambda: 10)
+    outlets = recorder.Outlets(wiring.sealer, lambda: store, lambda seq: None, wiring.process)
+    keeper = recorder.Keeper()
+
+    def view(request: Any) -> Any:
+        for _ in range(2):
+            keeper._show_running(outlets, watched=True)
+        return HttpResponse()
+
+    with urls(view):
+        watched("wsgi", [order(Spec("T0", "mixin"))], "/failing/")
+    (plan, *rows) = kept
+    assert rows == [f"row of {plan}"] * 2

@@ -52,6 +52,15 @@ class ChooseUrls(Both):
         request.urlconf = "tests.scenarios.other_urls"
 
 
+class Reading(Both):
+    """Reads the response's body by hand, which is not to send it."""
+
+    def after(self, request: Any, response: Any) -> Any:
+        """Every chunk."""
+        assert list(response)
+        return response
+
+
 class Changing(Both):
     """Adds, alters and removes, on both ways."""
 
