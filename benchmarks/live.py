@@ -1,8 +1,9 @@
 """How soon a request is on the page, and what many open pages cost. ``python -m benchmarks.live --help``.
 
-Four parts, each in a site of its own on free ports: ``latency`` (one page in a real browser, alone and beside many socket
-viewers; the time runs from the last byte of the answer to the row in the DOM), ``other`` (the same for requests that
-another process served, with no channel layer between the two), ``flood`` (many viewers for a while: rows missed, memory).
+Parts, each in a site of its own on free ports. Four of one page in a real browser, where the time runs from the last byte
+of the answer to the row in the DOM: ``alone``, ``beside`` many socket viewers, by event ``stream``, and for requests that
+an ``other`` process served, with no channel layer between the two. And ``flood``: many viewers for a while (rows missed,
+memory).
 """
 
 import argparse
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
     from tests.sites import Server
 
+LATENCY = {
+    "alone": "socket, 1 viewer",
+    "beside": "socket, {} more socket viewers",
+    "stream": "event stream",
+    "other": "socket, served by another process",
+}
 WATCH = """() => {
   window.seen = {};
   new MutationObserver((changes) => {
@@ -31,7 +38,7 @@ WATCH = """() => {
 }"""
 
 
-def delays(browser: "Browser", looked_at: "Server", asked: "Server", seconds: float, rate: float) -> list[float]:
+def delays(browser: "Browser", looked_at: "Server", asked: "Server", count: int, rate: float) -> list[float]:
     """Milliseconds from the last byte to the row, of requests at about ``rate`` a second in uneven steps."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
@@ -40,7 +47,7 @@ def delays(browser: "Browser", looked_at: "Server", asked: "Server", seconds: fl
     page.evaluate(WATCH)
     asker, chance = Asker(asked.port), random.Random(1)
     over: dict[str, float] = {}
-    for number in range(int(seconds * rate)):
+    for number in range(count):
         path = PATH.format(number=1_000_000 + number)
         over[f"GET {path} 200"] = asker.get(path)
         time.sleep(chance.uniform(0.2, 1.8) / rate)
@@ -59,30 +66,17 @@ def described(name: str, found: list[float]) -> tuple[str, ...]:
     return (name, str(len(found)), f"{statistics.median(found):.0f} ms", f"{p99:.0f} ms", f"{max(found):.0f} ms")
 
 
-def latency(options: argparse.Namespace) -> list[tuple[str, ...]]:
-    """One page alone, beside socket viewers, and by event stream."""
-    rows = []
+def latency(part: str, options: argparse.Namespace) -> tuple[str, ...]:
+    """One page and what stands beside it."""
     with place() as site, chromium() as browser:
-        server = site.serve()
-        Asker(server.port).get("/n/0/")
-        rows.append(described("socket, 1 viewer", delays(browser, server, server, options.seconds, options.pace)))
-        viewers = Viewers(server.port, options.beside, 1)
-        name = f"socket, {options.beside} more socket viewers"
-        rows.append(described(name, delays(browser, server, server, options.seconds, options.pace)))
-        viewers.end()
-        server.stop()
-        stream = site.serve("gunicorn")
-        rows.append(described("event stream", delays(browser, stream, stream, options.seconds, options.pace)))
-    return rows
-
-
-def other(options: argparse.Namespace) -> list[tuple[str, ...]]:
-    """The page at one process, the requests at another."""
-    with place() as site, chromium() as browser:
-        one, two = site.serve(), site.serve()
-        Asker(two.port).get("/n/0/")
-        found = delays(browser, one, two, options.seconds, options.pace)
-    return [described("socket, served by another process", found)]
+        looked_at = site.serve("gunicorn" if part == "stream" else "uvicorn")
+        asked = site.serve() if part == "other" else looked_at
+        Asker(asked.port).get("/n/0/")
+        viewers = Viewers(looked_at.port, options.beside, 1) if part == "beside" else None
+        found = delays(browser, looked_at, asked, options.requests, options.pace)
+        if viewers is not None:
+            viewers.end()
+    return described(LATENCY[part].format(options.beside), found)
 
 
 def flood(options: argparse.Namespace, site: Place) -> tuple[tuple[str, ...], list[str]]:
@@ -123,19 +117,16 @@ def flood(options: argparse.Namespace, site: Place) -> tuple[tuple[str, ...], li
 def main() -> None:
     """Measure what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("parts", nargs="*", default=["latency", "other", "flood"], help="latency, other, flood")
-    parser.add_argument("--seconds", type=float, default=60, help="how long each measurement lasts")
-    parser.add_argument("--pace", type=float, default=4, help="requests per second while delays are measured")
+    parser.add_argument("parts", nargs="*", default=[*LATENCY, "flood"], help=", ".join([*LATENCY, "flood"]))
+    parser.add_argument("--requests", type=int, default=320, help="how many delays are measured in each part")
+    parser.add_argument("--seconds", type=float, default=60, help="how long the flood lasts")
+    parser.add_argument("--pace", type=float, default=5, help="requests per second while delays are measured")
     parser.add_argument("--beside", type=int, default=50, help="socket viewers beside the browser")
     parser.add_argument("--viewers", type=int, default=100, help="socket viewers in the flood")
     parser.add_argument("--rate", type=float, default=200, help="requests per second in the flood")
     options = parser.parse_args()
     print(f"{os.cpu_count()} processors, which browser, clients and server share.\n")
-    delayed = []
-    if "latency" in options.parts:
-        delayed += latency(options)
-    if "other" in options.parts:
-        delayed += other(options)
+    delayed = [latency(part, options) for part in LATENCY if part in options.parts]
     if delayed:
         print(table(("last byte → row in the DOM", "requests", "median", "p99", "most"), delayed), "\n")
     if "flood" in options.parts:

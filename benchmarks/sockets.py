@@ -1,6 +1,7 @@
 """Light clients, so that the server is what is measured: requests over kept connections, and open pages that only count.
 
-A viewer speaks the socket of a page: it reads each update, notes which requests it lists, and says what it has shown.
+A viewer speaks the socket of a page and takes compressed frames, as browsers do: it reads each update, notes which requests
+it lists, and says what it has shown.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -102,6 +104,7 @@ class _Viewer(asyncio.Protocol):
         self.left_out = self.updates = self.received = 0
         self.open = asyncio.get_running_loop().create_future()
         self._data = bytearray()
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -111,7 +114,8 @@ class _Viewer(asyncio.Protocol):
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(
             f"GET /__inspector__/live/ HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+            f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n".encode()
         )
 
     def data_received(self, data: bytes) -> None:
@@ -139,9 +143,11 @@ class _Viewer(asyncio.Protocol):
             length, start = (struct.unpack_from("!Q", data, 2)[0], 10) if len(data) >= 10 else (1 << 62, 10)
         if len(data) < start + length:
             return None
-        kind, payload = data[0] & 15, bytes(data[start : start + length])
+        kind, payload = data[0], bytes(data[start : start + length])
         del data[: start + length]
-        return kind, payload
+        if kind & 0x40:
+            payload = self._inflate.decompress(payload + b"\0\0\xff\xff")
+        return kind & 15, payload
 
     def _take(self, kind: int, payload: bytes) -> None:
         if kind == 9:

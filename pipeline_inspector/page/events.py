@@ -2,7 +2,8 @@
 
 Under WSGI a stream holds a thread. So there is none where the server has one thread at a time, only one where threads
 come from a pool of unknown size (a newer page takes its place), it ends by itself after a while (the browser comes back
-at once), and it says something every few seconds so that a closed tab is noticed.
+at once), and it says something every few seconds so that a closed tab, or a dead connection, is noticed. It also holds
+one of the six connections that a browser opens to a site by HTTP/1.1: so each browser has a few streams at most.
 """
 
 import threading
@@ -19,11 +20,14 @@ from pipeline_inspector.page.responses import Refused, by_method
 from pipeline_inspector.page.viewer import Viewer
 
 Transport = Literal["ws", "sse", "poll"]
+Browser = tuple[str, str]
+"""Where it is and what it calls itself: enough to tell whose connections a stream takes."""
 
 LIFETIME_NS = 25_000_000_000
 HEARTBEAT_NS = 2_000_000_000
 STREAMS_MAX = 40
-HEARTBEAT = b": still here\n\n"
+PER_BROWSER = 3
+HEARTBEAT = b"event: still\ndata: here\n\n"
 HELLO = b"retry: 200\n: hello\n\n"
 POLL_INSTEAD = b"event: poll\ndata: another page took the stream\n\n"
 
@@ -58,21 +62,23 @@ class Seats:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: list[threading.Event] = []
+        self._held: list[tuple[threading.Event, Browser]] = []
 
     @contextmanager
-    def taken(self, at_most: int) -> Iterator[threading.Event]:
-        """A seat; the event is set when a newer stream needs it. The oldest go so that no more than ``at_most`` stay."""
+    def taken(self, browser: Browser, at_most: int) -> Iterator[threading.Event]:
+        """A seat; the event is set when a newer stream needs it. The oldest go so that no more than ``at_most`` stay,
+        and no more than ``PER_BROWSER`` of ``browser``."""
         seat = threading.Event()
         with self._lock:
-            self._held.append(seat)
-            for older in self._held[:-at_most]:
+            self._held.append((seat, browser))
+            same = [held for held in self._held if held[1] == browser]
+            for older, _ in (*self._held[:-at_most], *same[:-PER_BROWSER]):
                 older.set()
         try:
             yield seat
         finally:
             with self._lock:
-                self._held.remove(seat)
+                self._held.remove((seat, browser))
 
     def count(self) -> int:
         """How many are held now."""
@@ -82,9 +88,9 @@ class Seats:
 seats = Seats()
 
 
-def _stream(viewer: Viewer, at_most: int) -> Iterator[bytes]:
+def _stream(viewer: Viewer, browser: Browser, at_most: int) -> Iterator[bytes]:
     """The stream of one page under WSGI; closing it gives the seat back."""
-    with seats.taken(at_most) as seat:
+    with seats.taken(browser, at_most) as seat:
         yield HELLO
         end = clock.now() + LIFETIME_NS
         said = clock.now()
@@ -140,7 +146,8 @@ def _events(request: HttpRequest) -> HttpResponseBase:
         raise Refused(
             409, "cannot_stream", "This server answers one request at a time: the page asks now and then instead."
         )
-    return _answer(_stream(viewer, STREAMS_MAX if threads == "any" else 1))
+    browser = (request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_USER_AGENT", ""))
+    return _answer(_stream(viewer, browser, STREAMS_MAX if threads == "any" else 1))
 
 
 def _answer(content: Iterator[bytes] | AsyncIterator[bytes]) -> HttpResponseBase:

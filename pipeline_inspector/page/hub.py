@@ -15,6 +15,8 @@ from pipeline_inspector.page.viewer import Viewer
 
 TICK = 0.1
 """Seconds: no viewer is sent more than one update in this time."""
+UPDATES_MAX = 500
+"""Updates a second to all viewers of one event loop together: beyond fifty, each is sent fewer, with more in them."""
 SILENCE = 2.0
 """Seconds after which a viewer for whom there is nothing is told so."""
 REST = 1.0
@@ -33,6 +35,10 @@ class Hub:
     def wake(self) -> None:
         """Look now, or as soon as a tick has passed since there was last something to see."""
         self._wake.set()
+
+    def tick(self) -> float:
+        """Seconds between two updates while there is always something to see."""
+        return max(TICK, len(self.seats) / UPDATES_MAX)
 
     async def stop(self) -> None:
         """Stop looking and listening."""
@@ -65,7 +71,7 @@ class Hub:
         if new:
             for seat in self.seats:
                 seat.set()
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(self.tick())
 
     async def _listen(self, layer: Any) -> None:
         """Be woken by the group. A layer that fails is tried again later; looking goes on without it."""

@@ -12,7 +12,7 @@ import pytest
 from tests.sites import SERVERS, Server, Site, free_port
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 URLS = """
 import time
@@ -43,6 +43,17 @@ def slow(request):
 
 urlpatterns = [path("slow/", slow), re_path("^", lambda request: HttpResponse(request.path))]
 """
+TRIES = """() => {
+  window.tries = [];
+  const fetched = window.fetch;
+  window.fetch = (...given) => (window.tries.push(performance.now()), fetched(...given));
+  for (const name of ["createWebSocket", "createEventSource"]) {
+    let made = window.htmx[name];
+    const noted = (...given) => (window.tries.push(performance.now()), made(...given));
+    Object.defineProperty(window.htmx, name, { get: () => noted, set: (other) => { made = other; } });
+  }
+}"""
+"""Notes when a page tries to reach the server. What a browser tries by itself is not seen."""
 WAYS = {
     "uvicorn": ("uvicorn", [], "WebSocket"),
     "daphne": ("daphne", [], "WebSocket"),
@@ -325,8 +336,10 @@ def test_a_clear_in_another_process_empties_the_list(
 
 def test_older_rows_are_loaded_at_the_end_of_the_list(served: Served, page: "Page") -> None:
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: served.server.get(f"/aged/{number}/"), range(330)))
+        list(pool.map(lambda number: served.server.get(f"/aged/{number}/"), range(329)))
+    served.server.get("/aged/newest/")
     served.open(page, "?path=/aged/")
+    row(page, "GET /aged/newest/ 200").wait_for()
     seqs = "() => [...document.querySelectorAll('#requests > li')].map((row) => Number(row.dataset.seq))"
     newest = page.evaluate(seqs)
     older = page.get_by_role("button", name="Load older")
@@ -347,6 +360,29 @@ def test_older_rows_are_loaded_at_the_end_of_the_list(served: Served, page: "Pag
     assert page.evaluate(seqs)[1:] == newest[:199]
     assert state(page).inner_text() == "live"
     older.wait_for()
+
+
+def test_older_rows_come_though_new_ones_push_out_the_last_meanwhile(served: Served, page: "Page") -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: served.server.get(f"/busy/{number}/"), range(259)))
+    served.server.get("/busy/newest/")
+    served.open(page, "?path=/busy/")
+    row(page, "GET /busy/newest/ 200").wait_for()
+
+    def answer_late(route: "Route") -> None:
+        served.server.get("/busy/meanwhile/")
+        newer = row(page, "GET /busy/meanwhile/ 200").or_(page.get_by_role("button", name=re.compile("1 new")))
+        newer.wait_for()
+        route.continue_()
+
+    page.route("**/rows/?*before=*", answer_late)
+    last = page.locator("#requests > li").last.get_attribute("data-seq")
+    page.get_by_role("button", name="Load older").click()
+    page.wait_for_function(
+        "(last) => Number(document.querySelector('#requests > li:last-child').dataset.seq) < last - 1",
+        arg=int(last or 0),
+    )
+    assert state(page).inner_text() == "paused"
 
 
 def test_a_request_that_is_not_kept_any_more_is_told_where_it_would_stand(served: Served, page: "Page") -> None:
@@ -376,6 +412,37 @@ def test_a_page_that_was_cut_off_says_so_and_misses_nothing(site: Site, page: "P
         state(page).and_(page.get_by_text("live", exact=True)).wait_for()
     finally:
         server.stop()
+
+
+def test_many_open_pages_leave_the_browser_connections_to_the_site(
+    serve: Callable[[str], Served], browser: "Browser"
+) -> None:
+    served = serve("runserver")
+    context = browser.new_context()
+    pages = [context.new_page() for _ in range(8)]
+    for one in pages:
+        served.open(one)
+    pages[0].evaluate("(address) => fetch(address)", "/from-the-same-browser/")
+    for one in pages:
+        row(one, "GET /from-the-same-browser/ 200").wait_for()
+    ways = [one.locator("#transport").inner_text() for one in pages]
+    assert ways == ["polling"] * 5 + ["event stream"] * 3
+    pages[0].evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    pages[0].locator("#transport", has_text="event stream").wait_for()
+    context.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_page_tries_again_less_and_less_often(site: Site, page: "Page", way: str) -> None:
+    name, extra, _ = WAYS[way]
+    server = start(site, name, extra, free_port())
+    page.goto(f"{server.url}/__inspector__/")
+    state(page).and_(page.get_by_text("live", exact=True)).wait_for()
+    page.evaluate(TRIES)
+    server.stop()
+    page.wait_for_function("() => window.tries.some((moment, number) => moment - window.tries[number - 1] > 2000)")
+    tries = page.evaluate("window.tries")
+    assert len(tries) <= 12, tries
 
 
 def test_a_page_says_nothing_to_the_console(served: Served, page: "Page") -> None:

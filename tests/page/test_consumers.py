@@ -309,6 +309,18 @@ async def test_a_published_seq_wakes_the_page_and_is_joined_with_others(kept: Ke
 
 
 @in_a_loop
+async def test_beyond_fifty_pages_each_is_sent_fewer_updates(kept: Kept) -> None:
+    async with opened() as page:
+        kept.add()
+        await page.next()
+        (eyes,) = hub._hubs.values()
+        assert eyes.tick() == hub.TICK
+        others = {asyncio.Event() for _ in range(99)}
+        eyes.seats |= others
+        assert len(eyes.seats) / eyes.tick() == hub.UPDATES_MAX
+        eyes.seats -= others
+
+
 async def test_while_a_page_is_open_the_store_knows_that_somebody_looks(kept: Kept) -> None:
     async with opened() as page:
         assert await page.silent(0.3)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -47,7 +47,7 @@ def news(parts: Iterator[bytes]) -> Update:
     """The next update that a stream carries."""
     for part in parts:
         lines = part.decode().split("\n")
-        if any(line.startswith("data: ") for line in lines):
+        if part != events.HEARTBEAT and any(line.startswith("data: ") for line in lines):
             update = Update("\n".join(line[6:] for line in lines if line.startswith("data: ")))
             assert f"id: {update.upto}" in lines
             return update
@@ -146,6 +146,18 @@ def test_in_a_pool_of_threads_one_is_held_and_the_newest_page_has_it(kept: Kept)
             assert list(first) == [events.POLL_INSTEAD]
             record = kept.add()
             assert news(second).ids == [record.id]
+
+
+def test_a_browser_has_a_few_streams_and_its_newest_pages_have_them(kept: Kept) -> None:
+    with ExitStack() as stack:
+        another = stack.enter_context(stream(User_Agent="another"))
+        opened = [stack.enter_context(stream()) for _ in range(events.PER_BROWSER + 1)]
+        for parts in (another, *opened):
+            assert next(parts) == events.HELLO
+        first, *newer = opened
+        assert list(first) == [events.POLL_INSTEAD]
+        record = kept.add()
+        assert [news(parts).ids for parts in (another, *newer)] == [[record.id]] * (events.PER_BROWSER + 1)
 
 
 def test_a_stream_says_something_now_and_then_so_that_a_closed_tab_is_noticed(

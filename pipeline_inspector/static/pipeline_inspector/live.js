@@ -144,19 +144,23 @@
 
   // -- older rows -----------------------------------------------------------------------------------------------------
 
-  /** Add rows older than the last one; the newest make room for them, so the page pauses. */
+  /** Add rows older than the last one. The page pauses first: newer ones would push out what they are added to. */
   const loadOlder = async (button) => {
     const last = [...list().children].findLast((row) => row.dataset.state !== "running");
     if (!last || held) return;
     const asked = new URLSearchParams(query);
     asked.set("before", last.dataset.seq);
     asked.set("limit", String(OLDER));
+    const wasPaused = paused;
+    if (!paused) setPaused(true);
     button.disabled = true;
+    let added = false;
     try {
       const response = await fetch(`${base}rows/?${asked}`);
       if (!response.ok) throw new Error(response.statusText);
       const rows = new DOMParser().parseFromString(`<ol>${await response.text()}</ol>`, "text/html").querySelectorAll("li");
-      if (!last.isConnected) return;
+      added = last.isConnected && !held;
+      if (!added) return;
       undisturbed(() => {
         last.after(...rows);
         rows.forEach((row) => window.htmx.process(row));
@@ -164,11 +168,11 @@
       });
       button.hidden = rows.length < OLDER;
       back = true;
-      if (!paused) setPaused(true);
     } catch {
       window.inspector.say("The server does not answer.");
     } finally {
       button.disabled = false;
+      if (!added && !wasPaused && paused) setPaused(false);
     }
   };
 
@@ -244,12 +248,15 @@
     let source = null;
     let tries = 0;
     let late = 0;
+    let next = 0;
     const create = (address) => {
       source = new EventSource(address);
       source.addEventListener("poll", () => use("poll"));
+      source.addEventListener("still", () => (heard = Date.now()));
       return source;
     };
     const open = () => {
+      clearTimeout(next);
       source?.close();
       window.htmx.createEventSource = create;
       const element = link({ "hx-ext": "sse", "sse-connect": `${base}events/?${asked()}`, "sse-swap": "message" });
@@ -265,6 +272,11 @@
         element.setAttribute("sse-connect", `${base}events/?${asked()}`);
         late ||= setTimeout(() => setConnected(false), 1000); // a stream that only came to its end is back by then
         if (!everOpen && tries >= TRIES) use("poll");
+        else if (tries > 1) {
+          element.remove(); // with it the extension's and the browser's own trying, which never slows down
+          clearTimeout(next);
+          next = setTimeout(open, delay(tries));
+        }
       });
       element.addEventListener("htmx:sseBeforeMessage", (event) => {
         event.preventDefault();
@@ -273,8 +285,13 @@
       window.htmx.process(element);
     };
     open();
+    const watch = setInterval(() => {
+      if (connected && Date.now() - heard > SILENCE) use("sse");
+    }, 1000);
     const end = () => {
       source?.close();
+      clearInterval(watch);
+      clearTimeout(next);
       clearTimeout(late);
     };
     return { again: open, end };
@@ -314,6 +331,10 @@
     tell();
     way = { ws: socket, sse: stream, poll }[name]();
   };
+
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && transport === "poll" && offered === "sse" && everOpen) use("sse"); // a page not seen has it
+  });
 
   const changed = () => {
     round += 1;
