@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 ORDERING = "https://docs.djangoproject.com/en/stable/ref/middleware/#middleware-ordering"
-SESSIONS = "https://docs.djangoproject.com/en/stable/topics/http/sessions/"
-AUTH = "https://docs.djangoproject.com/en/stable/topics/auth/"
-MESSAGES = "https://docs.djangoproject.com/en/stable/ref/contrib/messages/"
+AUTH = "https://docs.djangoproject.com/en/stable/topics/auth/#installation"
+AUTH_REMOTE = "https://docs.djangoproject.com/en/stable/howto/auth-remote-user/#configuration"
+LOGIN_ONLY = (
+    "https://docs.djangoproject.com/en/stable/ref/middleware/#django.contrib.auth.middleware.LoginRequiredMiddleware"
+)
+ADMIN_DOCS = "https://docs.djangoproject.com/en/stable/ref/contrib/admin/admindocs/"
+MESSAGES = "https://docs.djangoproject.com/en/stable/ref/contrib/messages/#enabling-messages"
 CACHE = "https://docs.djangoproject.com/en/stable/topics/cache/#the-per-site-cache"
-CSRF = "https://docs.djangoproject.com/en/stable/ref/csrf/"
+CSRF = "https://docs.djangoproject.com/en/stable/ref/settings/#csrf-use-sessions"
 BROKEN_LINKS = "https://docs.djangoproject.com/en/stable/howto/error-reporting/#errors"
 
 SECURITY = "django.middleware.security.SecurityMiddleware"
@@ -51,14 +55,31 @@ PERMISSIONS_POLICY = "django_permissions_policy.PermissionsPolicyMiddleware"
 MINIFY = "django_minify_html.middleware.MinifyHtmlMiddleware"
 COMPRESSION = "django_http_compression.middleware.HttpCompressionMiddleware"
 CSP_PACKAGE = "csp.middleware.CSPMiddleware"
+WAGTAIL_REDIRECTS = "wagtail.contrib.redirects.middleware.RedirectMiddleware"
+HOSTS_REQUEST = "django_hosts.middleware.HostsRequestMiddleware"
+HOSTS_RESPONSE = "django_hosts.middleware.HostsResponseMiddleware"
+GUID = "django_guid.middleware.guid_middleware"
+REQUEST_ID = "log_request_id.middleware.RequestIDMiddleware"
+SESAME = "sesame.middleware.AuthenticationMiddleware"
+OIDC = "mozilla_django_oidc.middleware.SessionRefresh"
 
 ENCODERS = (GZIP, COMPRESSION, "compression_middleware.middleware.CompressionMiddleware")
 VARYING = (SESSION, LOCALE, *ENCODERS, CORS)
 """Those that write the ``Vary`` header."""
 
+NUMBERING = (GUID, REQUEST_ID)
+"""Those that number requests for the log."""
+
+FALLBACKS = (FLATPAGES, REDIRECTS, WAGTAIL_REDIRECTS)
+"""Those that look for an answer when the site had none."""
+
+INNERMOST = (*FALLBACKS, FETCH_CACHE, AXES, PROMETHEUS_AFTER, HOSTS_RESPONSE, MAINTENANCE, CSP, CSP_PACKAGE)
+"""Those that may all stand at the inner end, in any order that no other rule speaks against."""
+
 _LAST_RESORT = "It looks for an answer only when nothing else had one, so it belongs near the end."
 _ENCODED = "On the way out it reads the page as text, and what stands further in must not have encoded it yet."
 _CORS = "A layer further out that answers by itself (a redirect, a file) answers without the CORS headers."
+_UNSEEN = "A layer further out that answers by itself keeps the request from it."
 _USER = "It reads request.user, which AuthenticationMiddleware sets on the way in."
 
 
@@ -114,17 +135,29 @@ _SILK_DOCS = "https://github.com/jazzband/django-silk#installation"
 _CORS_DOCS = "https://github.com/adamchainz/django-cors-headers#setup"
 _WHITENOISE_DOCS = "https://whitenoise.readthedocs.io/en/stable/django.html#enable-whitenoise"
 _OTP_DOCS = "https://django-otp-official.readthedocs.io/en/stable/overview.html#installation"
-_OAUTH2_DOCS = "https://django-oauth-toolkit.readthedocs.io/en/latest/oauth2_provider.html"
-_HIJACK_DOCS = "https://django-hijack.readthedocs.io/en/stable/"
-_IMPERSONATE_DOCS = "https://code.netlandish.com/~petersanchez/django-impersonate/"
-_AUDITLOG_DOCS = "https://django-auditlog.readthedocs.io/en/latest/usage.html"
-_HISTORY_DOCS = "https://django-simple-history.readthedocs.io/en/latest/user_tracking.html"
+_OAUTH2_DOCS = "https://django-oauth-toolkit.readthedocs.io/en/latest/tutorial/tutorial_03.html#setup-a-provider"
+_HIJACK_DOCS = "https://django-hijack.readthedocs.io/en/stable/troubleshooting/"
+_IMPERSONATE_DOCS = "https://pypi.org/project/django-impersonate/"
+_AUDITLOG_DOCS = "https://django-auditlog.readthedocs.io/en/latest/usage.html#actors"
+_HISTORY_DOCS = (
+    "https://django-simple-history.readthedocs.io/en/latest/user_tracking.html#recording-which-user-changed-a-model"
+)
 _AXES_DOCS = "https://django-axes.readthedocs.io/en/latest/2_installation.html"
 _PROMETHEUS_DOCS = "https://github.com/django-commons/django-prometheus#quickstart"
 _TENANTS_DOCS = "https://django-tenants.readthedocs.io/en/latest/install.html#basic-settings"
 _MAINTENANCE_DOCS = "https://github.com/fabiocaccamo/django-maintenance-mode#installation"
 _POLICY_DOCS = "https://github.com/adamchainz/django-permissions-policy#installation"
 _MINIFY_DOCS = "https://github.com/adamchainz/django-minify-html#installation"
+_CSP_DOCS = "https://django-csp.readthedocs.io/en/latest/nonce.html#middleware"
+_WAGTAIL_DOCS = "https://docs.wagtail.org/en/stable/reference/contrib/redirects.html#installation"
+_HOSTS_DOCS = "https://github.com/jazzband/django-hosts#installation"
+_HOSTS_TOOLBAR_DOCS = "https://django-hosts.readthedocs.io/en/latest/faq.html"
+_GUID_DOCS = "https://django-guid.readthedocs.io/en/latest/configuration.html#middleware"
+_REQUEST_ID_DOCS = "https://github.com/dabapps/django-log-request-id#installation-and-usage"
+_SESAME_DOCS = "https://django-sesame.readthedocs.io/en/stable/howto.html#site-wide"
+_OIDC_DOCS = (
+    "https://mozilla-django-oidc.readthedocs.io/en/stable/installation.html#validate-id-tokens-by-renewing-them"
+)
 
 ORDER: tuple[Before, ...] = (
     *_each(
@@ -146,6 +179,12 @@ ORDER: tuple[Before, ...] = (
         )
         for path in ENCODERS
     ),
+    *_each(
+        CONDITIONAL,
+        (MINIFY, TOOLBAR, BROWSER_RELOAD),
+        "It makes the ETag of the page as it goes out, so those that change the page must have done so before.",
+        ORDERING,
+    ),
     Before(SESSION, LOCALE, "The language may be kept in the session.", ORDERING),
     Before(LOCALE, COMMON, "The redirects of CommonMiddleware need the language that was chosen.", ORDERING),
     Before(SESSION, COMMON, "With CSRF_USE_SESSIONS the redirect may need the session.", ORDERING, session_csrf=True),
@@ -158,10 +197,9 @@ ORDER: tuple[Before, ...] = (
     ),
     Before(SESSION, AUTHENTICATION, "The user is found by the session.", ORDERING, "error"),
     Before(SESSION, MESSAGE, "Messages may be kept in the session.", ORDERING, "error"),
-    *(
-        Before(AUTHENTICATION, path, _USER, ORDERING, "error")
-        for path in (LOGIN_REQUIRED, REMOTE_USER, PERSISTENT_REMOTE_USER, ADMINDOCS)
-    ),
+    Before(AUTHENTICATION, LOGIN_REQUIRED, _USER, ORDERING, "error"),
+    Before(AUTHENTICATION, ADMINDOCS, _USER, ADMIN_DOCS, "error"),
+    *(Before(AUTHENTICATION, path, _USER, AUTH_REMOTE, "error") for path in (REMOTE_USER, PERSISTENT_REMOTE_USER)),
     *_each(
         BROKEN_LINK_EMAILS,
         (LOCALE, FLATPAGES, REDIRECTS),
@@ -169,8 +207,8 @@ ORDER: tuple[Before, ...] = (
         BROKEN_LINKS,
     ),
     *(
-        Before(policy, inner, "It puts a nonce into the page, and the header must be written after that.", ORDERING)
-        for policy in (CSP, CSP_PACKAGE)
+        Before(policy, inner, "It puts a nonce into the page, and the header must be written after that.", link)
+        for policy, link in ((CSP, ORDERING), (CSP_PACKAGE, _CSP_DOCS))
         for inner in (TOOLBAR, BROWSER_RELOAD)
     ),
     Before(SECURITY, WHITENOISE, "Files get the security headers and the redirect to HTTPS as well.", _WHITENOISE_DOCS),
@@ -185,16 +223,36 @@ ORDER: tuple[Before, ...] = (
     *_behind(ENCODERS, BROWSER_RELOAD, _ENCODED, _RELOAD_DOCS),
     *_behind(ENCODERS, MINIFY, _ENCODED, _MINIFY_DOCS),
     *_behind(ENCODERS, SILK, _ENCODED, _SILK_DOCS),
+    *_each(MINIFY, (TOOLBAR, BROWSER_RELOAD), "It minifies the whole page, so others add to it before.", _MINIFY_DOCS),
+    *_each(SILK, (COMMON, FETCH_CACHE), _UNSEEN, _SILK_DOCS),
     *_each(
         TOOLBAR,
         (SESSION, COMMON, CSRF_VIEW, AUTHENTICATION, MESSAGE),
         "It measures and shows only what lies further in, so it belongs as early as it can stand.",
         _TOOLBAR_DOCS,
     ),
-    *_behind((SESSION, AUTHENTICATION, MESSAGE), ALLAUTH, "It works with session, user and messages.", _ALLAUTH_DOCS),
+    *(
+        Before(path, ALLAUTH, "It works with session, user and messages.", _ALLAUTH_DOCS, "info")
+        for path in (SESSION, AUTHENTICATION, MESSAGE)
+    ),
     Before(AUTHENTICATION, OTP, "It wraps the user that AuthenticationMiddleware found.", _OTP_DOCS, "error"),
-    Before(AUTHENTICATION, OAUTH2, "It must have the last word on the user of a request with a token.", _OAUTH2_DOCS),
+    Before(
+        AUTHENTICATION,
+        OAUTH2,
+        "It looks at the token only when the session has no user, so it comes after.",
+        _OAUTH2_DOCS,
+    ),
     Before(AUTHENTICATION, HIJACK, _USER, _HIJACK_DOCS, "error"),
+    *_each(HIJACK, (REMOTE_USER, PERSISTENT_REMOTE_USER), "A hijacked user must not be exchanged again.", _HIJACK_DOCS),
+    Before(
+        AUTHENTICATION,
+        SESAME,
+        "It sets the user whom a token in the address names, after that of the session.",
+        _SESAME_DOCS,
+    ),
+    *_behind((SESSION, AUTHENTICATION), OIDC, "It renews the log-in of the user of the session.", _OIDC_DOCS),
+    Before(HOSTS_REQUEST, TOOLBAR, "The toolbar's own addresses need the host's URLconf.", _HOSTS_TOOLBAR_DOCS),
+    Before(HOSTS_REQUEST, HOSTS_RESPONSE, "The two choose the host's URLconf on both ways.", _HOSTS_DOCS, "error"),
     Before(AUTHENTICATION, IMPERSONATE, _USER, _IMPERSONATE_DOCS, "error"),
     Before(AUTHENTICATION, AUDITLOG, _USER, _AUDITLOG_DOCS),
     Before(SECURITY, PERMISSIONS_POLICY, "It is meant to stand right behind SecurityMiddleware.", _POLICY_DOCS, "info"),
@@ -207,60 +265,57 @@ ENDS: tuple[End, ...] = (
         "first",
         "A redirect to HTTPS is cheapest when nothing else has run before it.",
         ORDERING,
-        beside=(PROMETHEUS_BEFORE, TENANTS, UPDATE_CACHE, CORS, TOOLBAR, SILK),
+        beside=(PROMETHEUS_BEFORE, TENANTS, HOSTS_REQUEST, *NUMBERING, UPDATE_CACHE, CORS, TOOLBAR, SILK),
         severity="info",
     ),
-    End(TENANTS, "first", "Everything behind it runs in the tenant's schema.", _TENANTS_DOCS, (PROMETHEUS_BEFORE,)),
-    End(PROMETHEUS_BEFORE, "first", "It counts and times only what lies behind it.", _PROMETHEUS_DOCS),
-    End(PROMETHEUS_AFTER, "last", "What stands behind it is taken for the view.", _PROMETHEUS_DOCS, (AXES,)),
     End(
-        AXES,
-        "last",
-        "It turns the lock-out of the view into an answer, before others see it.",
-        _AXES_DOCS,
-        (FETCH_CACHE, PROMETHEUS_AFTER, MAINTENANCE),
+        TENANTS,
+        "first",
+        "Everything behind it runs in the tenant's schema.",
+        _TENANTS_DOCS,
+        (PROMETHEUS_BEFORE, HOSTS_REQUEST, *NUMBERING),
+    ),
+    End(
+        HOSTS_REQUEST,
+        "first",
+        "Everything behind it uses the URLconf of the host.",
+        _HOSTS_DOCS,
+        (PROMETHEUS_BEFORE, TENANTS, *NUMBERING),
+    ),
+    End(PROMETHEUS_BEFORE, "first", "It counts and times only what lies behind it.", _PROMETHEUS_DOCS, NUMBERING),
+    *(
+        End(path, "first", "Lines logged further out lack the number of the request.", link, beside, "info")
+        for path, link, beside in (
+            (GUID, _GUID_DOCS, (PROMETHEUS_BEFORE, HOSTS_REQUEST, TENANTS, REQUEST_ID)),
+            (REQUEST_ID, _REQUEST_ID_DOCS, (PROMETHEUS_BEFORE, HOSTS_REQUEST, TENANTS, GUID)),
+        )
+    ),
+    End(PROMETHEUS_AFTER, "last", "What stands behind it is taken for the view.", _PROMETHEUS_DOCS, INNERMOST),
+    End(AXES, "last", "It turns the lock-out of the view into an answer, before others see it.", _AXES_DOCS, INNERMOST),
+    End(
+        HOSTS_RESPONSE, "last", "It chooses the host's URLconf before others see the response.", _HOSTS_DOCS, INNERMOST
     ),
     End(
         MAINTENANCE,
         "last",
-        "It asks for the user and the language before it answers.",
+        "There it knows the user whom it may let pass. Further out it spares the layers behind it their work.",
         _MAINTENANCE_DOCS,
-        (AXES, PROMETHEUS_AFTER),
-    ),
-    End(
-        FETCH_CACHE,
-        "last",
-        "Layers behind it do not run for a stored page.",
-        ORDERING,
-        (AXES, PROMETHEUS_AFTER, FLATPAGES, REDIRECTS, CSP, MAINTENANCE),
+        INNERMOST,
         "info",
     ),
-    End(
-        FLATPAGES,
-        "last",
-        _LAST_RESORT,
-        ORDERING,
-        (REDIRECTS, AXES, PROMETHEUS_AFTER, CSP, FETCH_CACHE, MAINTENANCE),
-        "info",
-    ),
-    End(
-        REDIRECTS,
-        "last",
-        _LAST_RESORT,
-        ORDERING,
-        (FLATPAGES, AXES, PROMETHEUS_AFTER, CSP, FETCH_CACHE, MAINTENANCE),
-        "info",
-    ),
+    End(FETCH_CACHE, "last", "Layers behind it do not run for a stored page.", ORDERING, INNERMOST, "info"),
+    *(End(path, "last", _LAST_RESORT, ORDERING, INNERMOST, "info") for path in (FLATPAGES, REDIRECTS)),
+    End(WAGTAIL_REDIRECTS, "last", _LAST_RESORT, _WAGTAIL_DOCS, INNERMOST, "info"),
 )
 
 NEEDS: tuple[Needs, ...] = (
     Needs(AUTHENTICATION, SESSION, "every request fails with ImproperlyConfigured", AUTH),
     Needs(MESSAGE, SESSION, "messages kept in the session fail; those in a cookie work", MESSAGES, optional=True),
     Needs(CSRF_VIEW, SESSION, "CSRF_USE_SESSIONS has no place for the token", CSRF, session_csrf=True),
-    Needs(LOGIN_REQUIRED, AUTHENTICATION, "there is no request.user to look at, and requests fail", AUTH),
-    Needs(REMOTE_USER, AUTHENTICATION, "every request fails with ImproperlyConfigured", AUTH),
-    Needs(PERSISTENT_REMOTE_USER, AUTHENTICATION, "every request fails with ImproperlyConfigured", AUTH),
-    Needs(ADMINDOCS, AUTHENTICATION, "requests of the documentation fail with ImproperlyConfigured", AUTH),
+    Needs(LOGIN_REQUIRED, AUTHENTICATION, "there is no request.user to look at, and requests fail", LOGIN_ONLY),
+    Needs(REMOTE_USER, AUTHENTICATION, "every request fails with ImproperlyConfigured", AUTH_REMOTE),
+    Needs(PERSISTENT_REMOTE_USER, AUTHENTICATION, "every request fails with ImproperlyConfigured", AUTH_REMOTE),
+    Needs(ADMINDOCS, AUTHENTICATION, "requests fail with ImproperlyConfigured", ADMIN_DOCS),
     Needs(UPDATE_CACHE, FETCH_CACHE, "pages are stored and never used", CACHE),
     Needs(FETCH_CACHE, UPDATE_CACHE, "pages are looked up and never stored", CACHE),
     Needs(ALLAUTH, AUTHENTICATION, "its views find no request.user", _ALLAUTH_DOCS),
@@ -271,5 +326,8 @@ NEEDS: tuple[Needs, ...] = (
     Needs(IMPERSONATE, AUTHENTICATION, "there is no request.user to replace, and requests fail", _IMPERSONATE_DOCS),
     Needs(PROMETHEUS_BEFORE, PROMETHEUS_AFTER, "views are not measured", _PROMETHEUS_DOCS),
     Needs(PROMETHEUS_AFTER, PROMETHEUS_BEFORE, "whole requests are not measured", _PROMETHEUS_DOCS),
-    Needs(AXES, AUTHENTICATION, "log-ins are counted without the session of the user", _AXES_DOCS, optional=True),
+    Needs(OIDC, SESSION, "it finds no session, and requests fail", _OIDC_DOCS),
+    Needs(OIDC, AUTHENTICATION, "there is no request.user to look at, and requests fail", _OIDC_DOCS),
+    Needs(HOSTS_REQUEST, HOSTS_RESPONSE, "layers see another URLconf on the way out", _HOSTS_DOCS),
+    Needs(HOSTS_RESPONSE, HOSTS_REQUEST, "no host is chosen on the way in", _HOSTS_DOCS),
 )

@@ -90,8 +90,9 @@ def figure(record: RequestRecord, *, legend: bool = False, scope: str = "") -> s
         "cx": CX,
         "cy": CY,
         "lines": _core_lines(picture.core),
-        "band_size": round(10 * min(1.4, picture.core.scale), 1),
+        "band_size": round(10.5 * min(1.4, picture.core.scale), 1),
         "above": CY - 10,
+        "method": _method(record.request.method),
         "below": CY + 20,
         "here": _standing_in(record),
         "right": WIDTH - 14,
@@ -106,6 +107,10 @@ def _standing_in(record: RequestRecord) -> int | None:
     return max((layer.index for layer in record.layers if layer.outcome not in ("not_reached", "off")), default=None)
 
 
+_NOTE = 10.5
+"""Size of the small print in the core."""
+
+
 @dataclass(frozen=True)
 class _Line:
     kind: str
@@ -113,12 +118,24 @@ class _Line:
     y: float
 
 
+def _method(name: str) -> tuple[int, float, float]:
+    """Place and size of the method's name, left of the outermost number or, where it is too long for that, above it."""
+    if len(name) <= 4:
+        return 14, CY - 10, 11.5
+    return 4, CY - (10 if len(name) <= 7 else 42), 10.5
+
+
 def _core_lines(core: Core) -> list[_Line]:
     """The core's lines of text: title, something large, note; what is empty is left out."""
     large = core.figure if core.ns is None else f"{ms(core.ns)} ms"
-    heights = (-21, 5, 25) if large else (-3 if core.note else 4, 0, 16)
-    lines = zip(("title", "figure", "note"), (core.title, large, core.note), (12.5, 20.0, 10.5), heights, strict=True)
-    return [_Line(kind, core.words(text, size, abs(y) + 5), CY + y) for kind, text, size, y in lines if text]
+    heights = (-21, 5, 25, 39) if large else (-3 if core.note else 4, 0, 16, 30)
+    notes, _, more = core.note, "", ""
+    if core.words(core.note, _NOTE, heights[2] + 5).text != core.note:
+        notes, _, more = core.note.partition(" · ")
+    lift = 5 if more else 0
+    texts = (core.title, large, notes, more)
+    lines = zip(("title", "figure", "note", "note"), texts, (12.5, 20.0, _NOTE, _NOTE), heights, strict=True)
+    return [_Line(kind, core.words(text, size, abs(y) + 5), CY + y - lift) for kind, text, size, y in lines if text]
 
 
 def _cut(record: RequestRecord) -> str:

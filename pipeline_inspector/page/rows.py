@@ -21,7 +21,8 @@ def row(summary: Summary, base: str, selected: bool = False) -> str:
         f'data-process="{escape(summary.process)}"><a href="{address}" hx-get="{address}" hx-target="#stage" '
         f'hx-push-url="true" aria-label="{method} {path} {name}"',
         ' aria-current="true">' if selected else ">",
-        f'<b class="method" data-method="{method}">{method}</b><span class="path" title="{path}{asked}">{path}',
+        f'<b class="method" data-method="{method}" title="{method}">{method}</b>',
+        f'<span class="path" title="{path}{asked}">{path}',
         f"<i>{asked}</i></span>" if asked else "</span>",
         f'<em class="state {_kind(summary)}">{name}</em></a><div class="more">',
         f'<span class="told{" bad" if _is_bad(summary) else ""}" title="{told}">',

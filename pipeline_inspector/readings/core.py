@@ -54,7 +54,7 @@ def fitted(text: str, size: float, room: float) -> Words:
 LETTER = 0.69
 """Width of a letter of a bold sans-serif, generously, as a part of its size."""
 
-SMALLEST = 9.0
+SMALLEST = 10.5
 """Letters are never smaller than this."""
 
 

@@ -15,7 +15,7 @@ import pipeline_inspector
 from pipeline_inspector.page import fragments
 from pipeline_inspector.page.responses import policy
 from pipeline_inspector.readings.statistics import statistics
-from pipeline_inspector.records import RequestRecord
+from pipeline_inspector.records import Plan, RequestRecord
 from tests import samples
 
 BASE = "/__inspector__/"
@@ -69,7 +69,7 @@ class Face:
                 self.send_response(status)
                 self.send_header("Content-Type", f"{kind}; charset=utf-8")
                 self.send_header("Content-Length", str(len(data)))
-                self.send_header("Content-Security-Policy", policy(self.headers.get("Host") or ""))
+                self.send_header("Content-Security-Policy", face.policy(self.path, self.headers.get("Host") or ""))
                 self.end_headers()
                 self.wfile.write(data)
 
@@ -78,13 +78,18 @@ class Face:
 
         return Handler
 
+    def policy(self, path: str, host: str) -> str:
+        """The Content-Security-Policy of the page at ``path``."""
+        return policy(host)
+
     def get(self, path: str, query: dict[str, str], *, partial: bool) -> tuple[int, str, str]:
         """Status, type and text of the page at ``path``."""
         if path.startswith("assets/"):
             return self._asset(path.removeprefix("assets/"))
         record_id = path.removeprefix("requests/").rstrip("/") if path.startswith("requests/") else None
         if record_id is not None and record_id not in self.records:
-            return 404, "text/html", fragments.notice("gone", BASE, limit=2000)
+            gone = fragments.notice("gone", BASE, limit=2000)
+            return 404, "text/html", gone if partial else self._page(list(self.records.values()), None, gone, query)
         record = self.records.get(record_id or "")
         piece = self._stage(record, query.get("tab", "onion")) if record else ""
         if partial and record:
@@ -120,13 +125,15 @@ class Face:
     def chain(self, record: RequestRecord | None, *, oob: bool = False) -> str:
         """The chain as it stands."""
         told = statistics(self.records.values())
-        plan = samples.plan(len(record.layers), record.server.interface) if record else samples.plan(self.layers)
-        return fragments.chain(plan, frozenset(self.off), BASE, record=record, statistics=told, oob=oob)
+        return fragments.chain(self.plan(record), frozenset(self.off), BASE, record=record, statistics=told, oob=oob)
+
+    def plan(self, record: RequestRecord | None) -> Plan:
+        """The chain that ``record`` ran through."""
+        return samples.plan(len(record.layers), record.server.interface) if record else samples.plan(self.layers)
 
     def _stage(self, record: RequestRecord, tab: str) -> str:
         if record.state == "running":
-            plan = samples.plan(len(record.layers), record.server.interface)
-            return fragments.stage_running(samples.summary(record), plan, BASE)
+            return fragments.stage_running(samples.summary(record), self.plan(record), BASE)
         return fragments.stage(record, tab, BASE)
 
     def _asset(self, name: str) -> tuple[int, str, str]:

@@ -8,11 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pipeline_inspector.control.advice import advise
-from pipeline_inspector.page.panels import compare_page, pipeline_page, startup_page
-from pipeline_inspector.readings.statistics import statistics
 from tests import samples
-from tests.browser.face import BASE, Face
+from tests.browser.face import Face
+from tests.browser.pages import Pages, one_of_each
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
 SLUGS = ("timeline", "changes", "queries", "templates", "resolver", "headers", "server", "cache", "logs", "exception")
@@ -20,41 +18,10 @@ SLUGS = ("timeline", "changes", "queries", "templates", "resolver", "headers", "
 Show = Callable[..., Page]
 
 
-class Pages(Face):
-    """The face with its other pages: thirteen layers under ASGI."""
-
-    empty = False
-
-    def get(self, path: str, query: dict[str, str], *, partial: bool) -> tuple[int, str, str]:
-        kept = [] if self.empty else list(self.records.values())
-        if path == "pipeline/":
-            return 200, "text/html", self._pipeline()
-        if path == "compare/":
-            a, b = self.records.get(query.get("a", "")), self.records.get(query.get("b", ""))
-            return 200, "text/html", compare_page(a, b, BASE, [samples.summary(record) for record in kept])
-        if path == "startup/":
-            processes = [] if self.empty else [samples.process(4121, "asgi"), samples.process(4119)]
-            return 200, "text/html", startup_page(processes, BASE)
-        return super().get(path, query, partial=partial)
-
-    def _pipeline(self) -> str:
-        if self.empty:
-            return pipeline_page(None, frozenset(), None, [], BASE)
-        plan, off = samples.plan(13, "asgi"), frozenset(self.off)
-        numbers = statistics(list(self.records.values()) * 10)
-        findings = advise(plan, off, numbers)
-        return pipeline_page(plan, off, numbers, findings, BASE, csrf_token="token-of-the-page")
-
-
-def _pages() -> Pages:
-    records = [samples.record(kind, 13, seq=seq) for seq, kind in enumerate(samples.KINDS, 1)]
-    return Pages(records, 13)
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[Pages]:
     """One request of every kind; nothing in it is switched."""
-    pages = _pages()
+    pages = one_of_each()
     pages.start()
     yield pages
     pages.stop()
@@ -63,7 +30,7 @@ def site() -> Iterator[Pages]:
 @pytest.fixture
 def switchable() -> Iterator[Pages]:
     """A site of its own for a test that switches."""
-    pages = _pages()
+    pages = one_of_each()
     pages.start()
     yield pages
     pages.stop()
@@ -312,3 +279,42 @@ def test_an_older_process_opens_by_key(site: Pages, show: Show) -> None:
     older.locator("summary").focus()
     page.keyboard.press("Enter")
     expect(older.get_by_text("What runs")).to_be_visible()
+
+
+def _middle_of_the_track(page: Page, part: float) -> tuple[float, float]:
+    box = page.locator(".kind-view .track").bounding_box()
+    assert box
+    return box["x"] + box["width"] * part, box["y"] + box["height"] / 2
+
+
+def test_a_wheel_with_ctrl_zooms_where_the_pointer_is(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    left, width = _bar(page)
+    page.mouse.move(*_middle_of_the_track(page, left / 100))
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -150)
+    page.keyboard.up("Control")
+    expect(page.get_by_role("button", name="Whole")).to_be_enabled()
+    zoomed = _bar(page)
+    assert zoomed[1] > width * 2
+    assert zoomed[0] == pytest.approx(left, abs=0.5)
+    page.mouse.wheel(200, 0)
+    page.wait_for_function(f"parseFloat(document.querySelector('.kind-view .bar').getAttribute('x')) < {zoomed[0] - 5}")
+    assert _bar(page)[1] == pytest.approx(zoomed[1], abs=0.1)
+
+
+def test_two_fingers_spread_on_the_bars_zoom(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    width = _bar(page)[1]
+    (one, y), (other, _) = _middle_of_the_track(page, 0.4), _middle_of_the_track(page, 0.6)
+    for kind, finger, x in [("down", 1, one), ("down", 2, other), ("move", 1, one - 40), ("move", 2, other + 40)]:
+        page.locator(".kind-view .track").dispatch_event(
+            f"pointer{kind}", {"pointerId": finger, "pointerType": "touch", "clientX": x, "clientY": y}
+        )
+    assert _bar(page)[1] == pytest.approx(width * (other - one + 80) / (other - one), rel=0.02)
+
+
+def test_the_help_names_the_keys_of_the_timeline(site: Pages, show: Show) -> None:
+    page = show(_address(site, "passed", "timeline"))
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard").get_by_role("heading", name="Timeline")).to_be_visible()

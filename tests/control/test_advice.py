@@ -1,5 +1,7 @@
 """Advice: every documented rule speaks when it is broken and keeps silent when it is kept."""
 
+from graphlib import TopologicalSorter
+
 import pytest
 
 from pipeline_inspector.control import rules
@@ -99,6 +101,14 @@ def test_each_leaning_is_told_when_the_other_is_missing_or_off(rule: rules.Needs
 @pytest.mark.parametrize("rule", [*rules.ORDER, *rules.ENDS, *rules.NEEDS])
 def test_every_rule_links_to_documentation(rule: rules.Before | rules.End | rules.Needs) -> None:
     assert rule.link.startswith("https://")
+
+
+def test_no_rules_speak_against_each_other() -> None:
+    inner_of: dict[str, set[str]] = {}
+    for rule in rules.ORDER:
+        inner_of.setdefault(rule.inner, set()).add(rule.outer)
+    chain = list(TopologicalSorter(inner_of).static_order())
+    assert _told("order", advise(_plan(*chain), csrf_use_sessions=True)) == []
 
 
 def test_what_only_holds_with_csrf_tokens_in_the_session_is_told_only_then() -> None:

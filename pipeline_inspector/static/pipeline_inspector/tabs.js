@@ -103,6 +103,14 @@
     zoomTo(fall, middle - span / 2, middle + span / 2);
   };
 
+  /** Zoom so that what lies at `at` (a part of the whole request) stays where it is on the screen. */
+  const zoomAt = (fall, factor, at) => {
+    const { from, to } = windowOf(fall);
+    const span = Math.min(1, Math.max(NARROWEST, (to - from) * factor));
+    const start = at - ((at - from) / (to - from)) * span;
+    zoomTo(fall, start, start + span);
+  };
+
   const shift = (fall, part) => {
     const { from, to } = windowOf(fall);
     const by = (to - from) * part;
@@ -204,6 +212,58 @@
     document.addEventListener("click", swallow, { capture: true, once: true });
     setTimeout(() => document.removeEventListener("click", swallow, { capture: true }), 0);
   };
+
+  // -- wheel and fingers: only over the bars, so that everywhere else they enlarge the page as always ------------------
+
+  const barsUnder = (target) => (target instanceof Element ? target.closest(".waterfall .track, .waterfall .ticks") : null);
+  const placeAt = (fall, x) => {
+    const { from, to } = windowOf(fall);
+    return from + fractionAt(fall, x) * (to - from);
+  };
+
+  document.addEventListener(
+    "wheel",
+    (event) => {
+      const fall = waterfallOf(barsUnder(event.target));
+      if (!fall) return;
+      const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY) && fall.dataset.window && !event.ctrlKey;
+      if (event.ctrlKey || event.metaKey) zoomAt(fall, Math.exp(event.deltaY / 150), placeAt(fall, event.clientX));
+      else if (sideways) shift(fall, event.deltaX / 800);
+      else return;
+      event.preventDefault();
+    },
+    { passive: false },
+  );
+
+  const fingers = new Map(); // those on the bars: where each is, and which place of the request it holds
+  const spread = () => {
+    const [one, other] = [...fingers.values()].sort((a, b) => a.x - b.x);
+    const fall = one.fall;
+    const [left, right] = [fractionAt(fall, one.x), fractionAt(fall, other.x)];
+    if (right - left < 0.02) return;
+    const span = Math.min(1, Math.abs(other.at - one.at) / (right - left));
+    const start = Math.min(one.at, other.at) - left * span;
+    zoomTo(fall, start, start + span);
+  };
+
+  document.addEventListener("pointerdown", (event) => {
+    const fall = event.pointerType === "touch" ? waterfallOf(barsUnder(event.target)) : null;
+    if (!fall) return;
+    fingers.set(event.pointerId, { fall, x: event.clientX, at: 0 });
+    for (const finger of fingers.values()) finger.at = placeAt(fall, finger.x);
+  });
+  document.addEventListener("pointermove", (event) => {
+    const finger = fingers.get(event.pointerId);
+    if (!finger) return;
+    finger.x = event.clientX;
+    if (fingers.size === 2) spread();
+  });
+  for (const name of ["pointerup", "pointercancel"]) {
+    document.addEventListener(name, (event) => {
+      if (fingers.size === 2 && fingers.has(event.pointerId)) swallowClick();
+      fingers.delete(event.pointerId);
+    });
+  }
 
   document.addEventListener("pointerup", stop);
   document.addEventListener("pointercancel", stop);

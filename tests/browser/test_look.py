@@ -1,0 +1,186 @@
+"""Every page, tab and state in every size, theme and zoom: nothing runs over, is cut, covered or too small to be read."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from pipeline_inspector.records import Plan, RequestRecord
+from tests.browser.looking import enlarge_text, faults_of
+from tests.browser.pages import Pages, one_of_each
+from tests.sample_extremes import crowded, plan_of
+
+SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
+TABS = ("onion", "timeline", "changes", "queries", "templates", "resolver", "headers", "server", "cache", "logs",
+        "exception")  # fmt: skip
+LAYERS = (1, 3, 8, 28, 40)
+
+Show = Callable[..., Page]
+
+
+class Crowded(Pages):
+    """The pages of a site where everything is too long and too much."""
+
+    def plan(self, record: RequestRecord | None) -> Plan:
+        return plan_of(record or next(iter(self.records.values())))
+
+    def chain_of_page(self) -> Plan:
+        return self.plan(None)
+
+
+@pytest.fixture(scope="module")
+def usual() -> Iterator[Pages]:
+    """One request of every kind."""
+    pages = one_of_each()
+    pages.start()
+    yield pages
+    pages.stop()
+
+
+@pytest.fixture(scope="module")
+def full() -> Iterator[Pages]:
+    """Requests through 1 to 40 layers with everything too long."""
+    busy = crowded(LAYERS[0])
+    others = [crowded(layers, seq=seq, queries=70) for seq, layers in enumerate(LAYERS[1:], 2)]
+    pages = Crowded([busy, *others], 8)
+    pages.start()
+    yield pages
+    pages.stop()
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Pages]:
+    """A site where nothing has happened yet."""
+    pages = Pages([], 8)
+    pages.empty = True
+    pages.start()
+    yield pages
+    pages.stop()
+
+
+@pytest.fixture
+def show(browser: Browser) -> Iterator[Show]:
+    """``show(address, …)``: that page in a fresh profile. At the end: no script failed and no policy was breached."""
+    contexts, complaints = [], []
+
+    def open_page(address: str, width: int = 1440, height: int = 900, theme: str = "light", scale: float = 1) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,  # type: ignore[arg-type]
+            reduced_motion="reduce",
+            device_scale_factor=scale,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda said: (
+                complaints.append(said.text) if said.type == "error" and "status of 40" not in said.text else None
+            ),
+        )
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _addresses(site: Pages) -> dict[str, str]:
+    """Every page and every tab of ``site``, by a short name."""
+    found = {
+        "requests": "",
+        "no-match": "?path=no-such-path",
+        "gone": "requests/gone-0001/",
+        "pipeline": "pipeline/",
+        "compare": "compare/",
+        "startup": "startup/",
+        "denied": "denied/",
+    }
+    names = list(site.records)
+    if names:
+        found["compared"] = f"compare/?a={names[0]}&b={names[-1]}"
+        found["compared-one"] = f"compare/?a={names[0]}"
+    rich = next((name for name in names if name.startswith("raised-rescued")), names[0] if names else "")
+    found |= {f"tab-{tab}": f"requests/{rich}/?tab={tab}" for tab in TABS if rich}
+    found |= {f"onion-{name}": f"requests/{name}/" for name in names}
+    return found
+
+
+def _look(page: Page, name: str, smallest: float = 6.9) -> list[str]:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"look-{name}.png", full_page=True)
+    return [f"{name}: {fault}" for fault in faults_of(page, smallest)]
+
+
+SCREENS = {
+    "wide": (1920, 1080, 1.0),
+    "usual": (1440, 900, 1.0),
+    "small": (1280, 800, 1.0),
+    "zoomed": (640, 400, 2.0),
+    "narrow": (390, 844, 1.0),
+}
+
+
+LOOKS = [
+    *(("usual", screen) for screen in SCREENS),
+    *(("full", screen) for screen in ("usual", "zoomed", "narrow")),
+    *(("bare", screen) for screen in ("usual", "zoomed", "narrow")),
+]
+
+
+@pytest.mark.parametrize(("kind", "screen"), LOOKS)
+def test_nothing_is_cut_or_covered_on_any_page(
+    request: pytest.FixtureRequest, show: Show, kind: str, screen: str
+) -> None:
+    site: Pages = request.getfixturevalue(kind)
+    width, height, scale = SCREENS[screen]
+    page = show(site.url, width, height, scale=scale)
+    found = []
+    for name, address in _addresses(site).items():
+        page.goto(site.url + address)
+        found += _look(page, f"{kind}-{name}-{screen}")
+    assert found == []
+
+
+@pytest.mark.parametrize("kind", ["usual", "full"])
+def test_letters_twice_as_large_are_neither_cut_nor_covered(
+    request: pytest.FixtureRequest, show: Show, kind: str
+) -> None:
+    site: Pages = request.getfixturevalue(kind)
+    page = show(site.url, 1280, 800)
+    found = []
+    for name, address in _addresses(site).items():
+        page.goto(site.url + address)
+        enlarge_text(page)
+        found += _look(page, f"{kind}-{name}-enlarged", smallest=5)
+    assert found == []
+
+
+@pytest.mark.parametrize(("system", "chosen"), [("light", ""), ("dark", ""), ("light", "dark"), ("dark", "light")])
+def test_every_page_is_without_a_violation_in_every_theme_when_zoomed(
+    usual: Pages, show: Show, system: str, chosen: str
+) -> None:
+    page = show(usual.url, 640, 400, system, 2)
+    for _ in range({"": 0, "light": 1, "dark": 2}[chosen]):
+        page.keyboard.press("t")
+    found = []
+    for name, address in _addresses(usual).items():
+        if not name.startswith("onion-"):
+            page.goto(usual.url + address)
+            report = Axe().run(page)
+            found += [f"{name}: {violation['id']}" for violation in report.response["violations"]]
+            dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 20, 26)"
+            assert dark == ((chosen or system) == "dark") or name == "denied"
+    assert found == []
+
+
+def test_the_help_is_whole_on_a_zoomed_page(usual: Pages, show: Show) -> None:
+    page = show(usual.url, 640, 400, scale=2)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    assert _look(page, "help-zoomed") == []
