@@ -11,6 +11,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpResponseBase
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import layers
@@ -209,7 +210,8 @@ class OutermostMiddleware:
                 tape.body_bytes = sum(map(len, response._container))
             response._resource_closers.append(tape.sent)
         except Exception as error:
-            faults.note("middleware: closing the tape", error)
+            if isinstance(response, HttpResponseBase):
+                faults.note("middleware: closing the tape", error)
             recorder.finish(tape)
 
     @staticmethod
@@ -232,6 +234,8 @@ class OutermostMiddleware:
         """The chain did not return: cancelled, or an exception that Django does not convert."""
         strip(error)
         tape.aborted = True
+        if tape.errors and tape.errors[-1].identity == id(error):
+            tape.errors[-1].rescued_by = None
         recorder.finish(tape)
 
 

@@ -82,7 +82,7 @@ class Way:
                 layer.enabled = self.tape.slots[position].reached != packed.SKIPPED
                 layer.outcome = self._outcome(position, self.tape.slots[position])
         for error in self.tape.errors:
-            if error.rescued_by is not None and error.rescued_by[0].startswith("hook:"):
+            if error.rescued_by is not None and error.rescued_by[0].startswith(("hook:", "layer")):
                 self._mark(error.rescued_by[1], "rescued")
         for position in self._replaced_an_error():
             self._mark(position, "rescued")

@@ -259,11 +259,29 @@ async def arespond(request: Any, error: BaseException, tape: Tape, position: int
 def met_at_seam(tape: Tape, error: BaseException, position: int) -> None:
     """An exception arrived at the seam of ``position``: write down who raised it and that Django answers here."""
     if not isinstance(error, Exception):
+        _passes(tape, error, position)
         return
     noted = met(tape, error, ("layer", position) if position else in_core(tape))
     if noted is not None:
         noted.rescued_by = ("django", position)
         noted.rescued_at = now()
+
+
+def _passes(tape: Tape, error: BaseException, position: int) -> None:
+    """Django lets ``error`` through: the seam is left, and who is next may make a response of it."""
+    try:
+        slots = tape.slots
+        slots[position * STRIDE + EXIT] = now()
+        if not isinstance(error, KeyboardInterrupt | SystemExit):
+            return
+        noted = met(tape, error, ("layer", position) if position else in_core(tape))
+        outer = position + 1
+        while outer * STRIDE < len(slots) and slots[outer * STRIDE] == OFF:
+            outer += 1
+        if noted is not None:
+            noted.rescued_by = ("layer", outer)
+    except Exception as fault:
+        faults.note("probes: exception", fault)
 
 
 def in_core(tape: Tape) -> tuple[str, int]:

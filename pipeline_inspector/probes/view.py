@@ -68,7 +68,7 @@ def _sync_view(view: View) -> View:
         tape.view_start = now()
         try:
             return view(request, *args, **kwargs)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             met(tape, error, ("view", 0))
             raise
         finally:
@@ -86,7 +86,7 @@ def _async_view(view: View) -> View:
         tape.view_start = now()
         try:
             return await view(request, *args, **kwargs)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             met(tape, error, ("view", 0))
             raise
         finally:

@@ -53,7 +53,7 @@ def note(tape: Tape, error: BaseException, where: tuple[str, int]) -> ErrorNote:
     if (
         last is not None
         and last.identity == id(error)
-        and last.rescued_by is None
+        and (last.rescued_by is None or last.rescued_by[0] == "layer")
         and last.type == type(error).__name__
     ):
         return last

@@ -283,3 +283,29 @@ class Forgetful(Both):
 
     def process_template_response(self, request: Any, response: Any) -> None:
         """Nothing."""
+
+
+class Catching(Both):
+    """Makes a response of what Django lets through."""
+
+    def __call__(self, request: Any) -> Any:
+        if self.is_async:
+            return self.__acall__(request)
+        try:
+            return self.get_response(request)
+        except (KeyboardInterrupt, SystemExit):
+            return HttpResponse("caught")
+
+    async def __acall__(self, request: Any) -> Any:
+        try:
+            return await self.get_response(request)
+        except (KeyboardInterrupt, SystemExit):
+            return HttpResponse("caught")
+
+
+class Wordy(Both):
+    """Answers with what is no response."""
+
+    def before(self, request: Any) -> Any:
+        """Text."""
+        return "text"

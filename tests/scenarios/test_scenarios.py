@@ -4,15 +4,18 @@ import asyncio
 import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 
+from pipeline_inspector import faults
 from pipeline_inspector.records import RequestRecord
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import journey
+from tests.scenarios.comparing import urls
 from tests.scenarios.driving import INTERFACES, bare, only, site, through_asgi, through_wsgi, watched
 from tests.scenarios.made import Spec, order
 from tests.scenarios.model import Model
@@ -393,3 +396,42 @@ def test_a_layer_that_calls_inward_again_leaves_the_record_in_order() -> None:
     assert [s for s in way(record) if s[0] in ("view", "render")] == [("view", "template"), ("render", "render")]
     assert sum(step == ("hook", "L0.process_view") for step in way(record)) == 1
     assert_adds_up(record)
+
+
+# -- odd ones ---------------------------------------------------------------------------------------------------------
+
+
+def _interrupted(request: Any) -> Any:
+    raise KeyboardInterrupt("in the view")
+
+
+def test_a_layer_that_catches_what_django_lets_through_rescued_it() -> None:
+    with urls(_interrupted):
+        answer, record = watched("wsgi", [*chain(Spec("L0")), HERE + "Catching", *chain(Spec("L2"))], "/failing/")
+    assert answer.body == b"caught"
+    assert outcomes(record) == {"L0": "passed", "Catching": "rescued", "L2": "passed"}
+    assert record.exception is not None
+    told = record.exception.type, record.exception.raised_in, record.exception.rescued_by
+    assert told == ("KeyboardInterrupt", "view", HERE + "Catching")
+    assert_adds_up(record)
+
+
+def test_what_nobody_catches_is_told_though_the_request_was_given_up() -> None:
+    with urls(_interrupted), site(chain(*three())), record_pipeline() as records:
+        with pytest.raises(KeyboardInterrupt):
+            through_wsgi(WSGIHandler(), "/failing/")
+        record = only(records)
+    assert record.state == "aborted"
+    assert record.exception is not None
+    assert (record.exception.raised_in, record.exception.rescued_by) == ("view", None)
+    assert outcomes(record) == {"L0": "passed", "L1": "passed", "L2": "passed"}
+    assert_adds_up(record)
+
+
+def test_a_layer_that_answers_with_no_response_is_no_failure_of_ours() -> None:
+    faults.forget()
+    with site([HERE + "Wordy"]), record_pipeline() as records:
+        with pytest.raises(AttributeError):
+            through_wsgi(WSGIHandler(), "/")
+        assert only(records).layers[0].outcome == "answered"
+    assert faults.seen() == []
