@@ -139,24 +139,24 @@ def _server(source: Reader) -> str:
 def _request(request: HttpRequest, record_id: str) -> HttpResponseBase:
     source = reader()
     asked = query.parameters(request)
+    row = next((row for row in source.store.running() if row.id == record_id), None)
     record = source.record(record_id) if len(record_id) <= 100 else None
     if record is None:
-        return _in_hand(request, source, record_id)
+        return _in_hand(request, source, row)
     stage = fragments.stage(record, asked.get("tab", "onion"), base(request), csrf.token(request))
     if _is_htmx(request):
         return HttpResponse(stage + chain.drawn(request, source, record, oob=True))
     return HttpResponse(_requests_page(request, query.read(asked).wanted, stage, record))
 
 
-def _in_hand(request: HttpRequest, source: Reader, record_id: str) -> HttpResponseBase:
-    """A request that is still running, or that is not kept."""
-    row = next((row for row in source.store.running() if row.id == record_id), None)
+def _in_hand(request: HttpRequest, source: Reader, row: Summary | None) -> HttpResponseBase:
+    """A request that was running when it was asked for, or that is not kept."""
     if row is not None:
         stage, status = fragments.stage_running(row, _plan_of(source, row), base(request)), 200
     else:
         stage, status = fragments.notice("gone", base(request), limit=conf.current().max_requests), 404
     if _is_htmx(request):
-        return HttpResponse(stage)
+        return HttpResponse(stage, status=status)
     return HttpResponse(_requests_page(request, query.read(query.parameters(request)).wanted, stage), status=status)
 
 

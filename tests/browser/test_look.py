@@ -183,4 +183,5 @@ def test_the_help_is_whole_on_a_zoomed_page(usual: Pages, show: Show) -> None:
     page = show(usual.url, 640, 400, scale=2)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    expect(page.get_by_role("heading", name="Keyboard")).to_be_in_viewport()
     assert _look(page, "help-zoomed") == []

@@ -139,6 +139,19 @@ def test_going_back_gets_the_whole_page(client: Client, kept: Kept) -> None:
     assert "<html" in text(client.get(f"requests/{record.id}/", **headers))
 
 
+def test_a_request_that_ends_while_it_is_looked_for_is_found(
+    client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def just_over() -> list[Summary]:
+        kept.add(as_id="r-1") if "r-1" not in kept.records else None
+        return []
+
+    monkeypatch.setattr(kept.store, "running", just_over)
+    answer = client.get("requests/r-1/", HX_Request="true")
+    assert "Onion of" in text(answer)
+    assert client.get("requests/r-2/", HX_Request="true").status_code == 404
+
+
 def test_a_request_in_hand_is_shown_as_far_as_it_has_come(client: Client, kept: Kept) -> None:
     row = samples.summary(samples.record("running"))
     kept.store.put_running("p-1", [row])
