@@ -19,7 +19,7 @@ from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.tape import Tape, current, now
-from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, transports
+from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, arriving
 
 HIDDEN = frozenset(
     {"pipeline_inspector.middleware.OutermostMiddleware", "pipeline_inspector.middleware.InnermostMiddleware"}
@@ -160,8 +160,12 @@ class OutermostMiddleware:
                 chain.learning -= 1
             else:
                 tape.learning = False
-            way = transports.get(id(tape.meta if chain.interface == "wsgi" else request.scope))
-            if way is not None and way.tape is None:
+            way = arriving.get()
+            if (
+                way is not None
+                and way.tape is None
+                and way.source is (tape.meta if chain.interface == "wsgi" else request.scope)
+            ):
                 way.tape = tape
                 tape.transport = way
             request._pipeline_tape = tape

@@ -159,9 +159,10 @@ def _after_view_hook(
 ) -> None:
     try:
         own = request.__dict__
-        same = len(own) == tape.width and not (tape.watched and tape.exchanged(own))
-        answered, attributes = answer is not None, None if same else tape.kept(own)
-        tape.add((HOOK, start, end, get_ident(), position, "process_view", answered, attributes, None, *inside, None))
+        attributes = None if len(own) == tape.width else tape.looked(own)
+        answered, (began, ended) = answer is not None, inside
+        event = HOOK, start, end, get_ident(), position, "process_view", answered, attributes, None, began, ended, None
+        tape.add(event)
     except Exception as fault:
         faults.note("probes: hook", fault)
 
@@ -181,8 +182,7 @@ def _after(
                 tape.errors[-1].rescued_at = end
         else:
             own = request.__dict__
-            same = len(own) == tape.width and not (tape.watched and tape.exchanged(own))
-            attributes = None if same else tape.kept(own)
+            attributes = None if len(own) == tape.width else tape.looked(own)
             response = snapshot(answer)
         answered = answer is not None
         tape.add((HOOK, start, end, get_ident(), position, name, answered, attributes, response, *inside, None))

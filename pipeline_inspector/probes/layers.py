@@ -98,8 +98,8 @@ def _sync_seam(
             return aside(request, tape)
         attributes = request.__dict__
         try:
-            if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-                slots[base + ATTRIBUTES_IN] = tape.kept(attributes)
+            if len(attributes) != tape.width:
+                slots[base + ATTRIBUTES_IN] = tape.looked(attributes)
         except Exception as error:
             faults.note("probes: layer", error)
         slots[base] = now()
@@ -109,8 +109,8 @@ def _sync_seam(
             response = respond(request, error, tape, base // STRIDE)
         slots[exit_] = now()
         try:
-            if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-                slots[base + ATTRIBUTES_OUT] = tape.kept(attributes)
+            if len(attributes) != tape.width:
+                slots[base + ATTRIBUTES_OUT] = tape.looked(attributes)
             if (
                 response.headers._store != tape.headers
                 or response.status_code != tape.status
@@ -146,8 +146,8 @@ def _async_seam(
             return await aside(request, tape)
         attributes = request.__dict__
         try:
-            if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-                slots[base + ATTRIBUTES_IN] = tape.kept(attributes)
+            if len(attributes) != tape.width:
+                slots[base + ATTRIBUTES_IN] = tape.looked(attributes)
         except Exception as error:
             faults.note("probes: layer", error)
         slots[base] = now()
@@ -157,8 +157,8 @@ def _async_seam(
             response = await arespond(request, error, tape, base // STRIDE)
         slots[exit_] = now()
         try:
-            if len(attributes) != tape.width or (tape.watched and tape.exchanged(attributes)):
-                slots[base + ATTRIBUTES_OUT] = tape.kept(attributes)
+            if len(attributes) != tape.width:
+                slots[base + ATTRIBUTES_OUT] = tape.looked(attributes)
             if (
                 response.headers._store != tape.headers
                 or response.status_code != tape.status

@@ -23,7 +23,7 @@ from pipeline_inspector import faults
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.tape import Tape, closing, current, now
-from pipeline_inspector.recording.transport import Transport, arriving, transports
+from pipeline_inspector.recording.transport import Transport, arriving
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -54,10 +54,9 @@ def _wrap_prefix(module: Any) -> None:
     def set_script_prefix(prefix: str) -> None:
         original(prefix)
         way = arriving.get()
-        if way is not None:
+        if way is not None and not way.prefixed:
             way.prefixed = now()
             way.script_prefix = prefix
-            arriving.set(None)
 
     set_script_prefix._pipeline_inspector = True  # type: ignore[attr-defined]
     module.set_script_prefix = set_script_prefix
@@ -71,23 +70,21 @@ def _wrap_body() -> None:
     @wraps(original)
     def __iter__(self: Any) -> Any:  # noqa: N807
         try:
-            for closer in self._resource_closers:
-                tape = getattr(closer, "__self__", None)
-                if type(tape) is Tape:
-                    _asked_for_body(tape)
+            closers = self._resource_closers
+            tape = closers[-2].__self__ if len(closers) > 1 else None  # behind ours the handler puts its request's
+            if type(tape) is Tape:
+                way = tape.transport
+                # An empty body has no first byte, under WSGI as under ASGI.
+                if way is not None and way.response_started and tape.body_bytes and not way.first_byte:
+                    way.first_byte = now()
+        except AttributeError:  # a closer of another kind
+            pass
         except Exception as fault:
             faults.note("probes: body", fault)
         return original(self)
 
     __iter__._pipeline_inspector = True  # type: ignore[attr-defined]
     HttpResponse.__iter__ = __iter__  # type: ignore[method-assign]
-
-
-def _asked_for_body(tape: Tape) -> None:
-    """An empty body has no first byte, under WSGI as under ASGI."""
-    way = tape.transport
-    if way is not None and way.start_response is not None and way.response_started and tape.body_bytes:
-        way.first_byte = way.first_byte or now()
 
 
 def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
@@ -100,7 +97,8 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
         if not enabled():
             return original(self, environ, start_response)
         try:
-            transports[id(environ)] = way = Transport(environ, start_response)
+            way = Transport(environ, start_response)
+            before = arriving.get()
             arriving.set(way)
         except Exception as fault:
             faults.note("probes: server", fault)
@@ -111,8 +109,9 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
             strip(error)
             raise
         finally:
-            arriving.set(None)
-            transports.pop(id(environ), None)
+            arriving.set(before)
+            if way.tape is None:
+                way.forget()
 
     __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     WSGIHandler.__call__ = __call__  # type: ignore[method-assign]
@@ -133,8 +132,9 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
             await original(self, scope, receive, send)
         else:
             try:
-                transports[id(scope)] = way = Transport(scope)
+                way = Transport(scope)
                 sending = way.sender(send)
+                before = arriving.get()
                 arriving.set(way)
             except Exception as fault:
                 faults.note("probes: server", fault)
@@ -146,10 +146,11 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
                 strip(error)
                 raise
             finally:
-                arriving.set(None)
-                transports.pop(id(scope), None)
+                arriving.set(before)
                 if way.tape is not None:
                     recorder.finish(way.tape)
+                else:
+                    way.forget()
 
     __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     ASGIHandler.__call__ = __call__  # type: ignore[method-assign]
@@ -170,9 +171,9 @@ def _wrap_router(enabled: Callable[[], bool], is_own_socket: Callable[[Any], boo
     ProtocolTypeRouter.__call__ = __call__
 
 
-def _started(*, environ: Any = None, scope: Any = None, **_: Any) -> None:
-    way = transports.get(id(environ if scope is None else scope))
-    if way is not None:
+def _started(**_: Any) -> None:
+    way = arriving.get()
+    if way is not None and not way.started:
         way.started = now()
 
 

@@ -31,11 +31,12 @@ def install() -> None:
     def make_view_atomic(self: Any, view: View) -> View:
         made: View = original(self, view)
         tape = current.get()
-        if tape is None or not tape.open or tape.view_made:
+        if tape is None or tape.view_made or not tape.open:
             return made
         try:
-            tape.view = (view, made is not view)
-            timed = _timed(made) if made is view else _wrapped(made)
+            tape.view = view, made is not view
+            known = _known.get(id(made))
+            timed = known[1] if known is not None and known[0] is made else _learn(made, last=made is view)
             tape.view_made = now()
         except Exception as fault:
             faults.note("probes: view", fault)
@@ -46,17 +47,14 @@ def install() -> None:
     BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[method-assign]
 
 
-def _timed(view: View) -> View:
-    known = _known.get(id(view))
-    if known is None or known[0] is not view:
+def _learn(view: View, *, last: bool) -> View:
+    """The timed ``view``, remembered when the view will ``last``: Django makes an atomic one anew for each request."""
+    timed = _async_view(view) if iscoroutinefunction(view) else _sync_view(view)
+    if last:
         if len(_known) > _KNOWN_VIEWS:
             _known.clear()
-        known = _known[id(view)] = view, _wrapped(view)
-    return known[1]
-
-
-def _wrapped(view: View) -> View:
-    return _async_view(view) if iscoroutinefunction(view) else _sync_view(view)
+        _known[id(view)] = view, timed
+    return timed
 
 
 def _sync_view(view: View) -> View:

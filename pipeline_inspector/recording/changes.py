@@ -3,10 +3,11 @@
 A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core.
 """
 
-from itertools import islice, pairwise
+from itertools import islice
 from operator import is_
 from typing import Any
 
+from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.tape import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
@@ -27,6 +28,7 @@ Answer = tuple[int, dict[str, tuple[str, str]], Any]
 
 LONGEST = 2000
 
+_NOT_ENTERED = 0, OFF
 _SHORT = 200
 _KNOWN = 4000
 _LIMIT = 300
@@ -46,15 +48,16 @@ _UNTOLD = frozenset(
 class Comparer:
     """Goes along one tape's boundaries and lists the changes; ``redactor`` says how values may be told."""
 
-    def __init__(self, redactor: Any) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._told: dict[tuple[str, ...], str] = {}
+        self._added: dict[tuple[int, tuple[tuple[str, str], ...]], list[Change]] = {}
 
     def header(self, name: str, value: str) -> str:
         """``value`` of header ``name`` as it may be told. Headers repeat from request to request: known ones are quick."""
         known = self._told.get((name, value))
         if known is None:
-            known = str(self._redactor.header(name, value))[:LONGEST]
+            known = self._redactor.header(name, value)[:LONGEST]
             self._remember((name, value), known)
         return known
 
@@ -68,29 +71,38 @@ class Comparer:
         """The changes of ``tape`` in the order of the way, and how many were cut."""
         found: list[Change] = []
         slots = tape.slots
-        reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] not in (0, OFF)]
+        reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] not in _NOT_ENTERED]
         if not reached:
             return found, 0
-        attributes = slots[reached[0] + ATTRIBUTES_IN] or {}
-        for outer, base in pairwise(reached):
-            if slots[base + ATTRIBUTES_IN]:
-                attributes = self._attributes(found, outer // STRIDE, attributes, slots[base + ATTRIBUTES_IN], tape)
+        outer = reached[0]
+        attributes = slots[outer + ATTRIBUTES_IN] or {}
+        for base in reached[1:]:
+            after = slots[base + ATTRIBUTES_IN]
+            if after:
+                attributes = self._attributes(found, outer // STRIDE, attributes, after, tape)
+            outer = base
         response = None
-        if reached[-1] == 0:
+        if outer == 0:
             attributes, response = self._core(found, tape, attributes)
-        for base in reversed(reached):
-            if slots[base + ATTRIBUTES_OUT]:
-                attributes = self._attributes(found, base // STRIDE, attributes, slots[base + ATTRIBUTES_OUT], tape)
-            if slots[base + STATUS]:
+        reached.reverse()
+        for base in reached:
+            after = slots[base + ATTRIBUTES_OUT]
+            if after:
+                attributes = self._attributes(found, base // STRIDE, attributes, after, tape)
+            status = slots[base + STATUS]
+            if status:
                 headers = slots[base + HEADERS]
                 if headers == 0:
                     headers = response[1] if response else {}
-                answer = slots[base + STATUS], headers, slots[base + COOKIES]
+                answer = status, headers, slots[base + COOKIES]
                 self._responses(found, base // STRIDE, response, answer)
                 response = answer
         self._attributes(found, 0, attributes, tape.attributes, tape)
-        told = [change for change in found if change is not _WHOSE][:_LIMIT]
-        return told, len(found) - len(told)
+        cut = 0
+        if tape.chain.watched:
+            told = [change for change in found if change is not _WHOSE]
+            cut, found = len(found) - len(told), told
+        return found[:_LIMIT], cut + max(0, len(found) - _LIMIT)
 
     def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> tuple[Attributes, Answer | None]:
         response: Answer | None = None
@@ -110,36 +122,41 @@ class Comparer:
         """Adds what differs; gives the newer of the two. No snapshot: nothing was seen to differ."""
         if not after:
             return before
-        describe = self._describe
-        began_alike = all(map(is_, before.values(), after.values())) and list(before) == list(after)[: len(before)]
-        for name, value in islice(after.items(), len(before), None) if began_alike else after.items():
-            if name in _UNTOLD:
-                continue
-            owner = 0 if name == "resolver_match" else position
-            if name not in before:
+        known, describe = len(before), self._describe
+        goes_on = [*before] == [*after][:known]
+        if not goes_on or not all(map(is_, before.values(), after.values())):
+            for name, old in before.items():
+                value = after.get(name, old)
+                if value is not old and name not in _UNTOLD:
+                    found.append(self._exchanged(position, name, old, value, tape))
+        for name, value in islice(after.items(), known, None) if goes_on else after.items():
+            if name not in _UNTOLD and (goes_on or name not in before):
+                owner = 0 if name == "resolver_match" else position
                 found.append((owner, "request", "attribute", name, "added", None, describe(name, value)))
-            elif before[name] is not value:
-                if tape.learning or name in tape.watched or name == "resolver_match":
-                    old = describe(name, before[name])
-                    found.append((owner, "request", "attribute", name, "changed", old, describe(name, value)))
-                else:
-                    found.append(_WHOSE)
-                tape.chain.watch(name)
-        if not began_alike:
+        if not goes_on:
             found.extend(
                 (position, "request", "attribute", name, "removed", describe(name, before[name]), None)
                 for name in before.keys() - after.keys() - _UNTOLD
             )
         return after
 
+    def _exchanged(self, position: int, name: str, old: object, value: object, tape: Tape) -> Change:
+        if name == "resolver_match":  # in every request, by the core
+            position = 0
+        else:
+            told = tape.learning or name in tape.watched
+            tape.chain.watch(name)
+            if not told:
+                return _WHOSE
+        return position, "request", "attribute", name, "changed", self._describe(name, old), self._describe(name, value)
+
     def _describe(self, name: str, value: Any) -> str:
         """What the redactor says of an attribute; of a text that comes with every request it is asked once."""
-        kind = type(value)
-        if kind is not str:
-            return str(self._redactor.attribute(name, value))
+        if type(value) is not str:
+            return self._redactor.attribute(name, value)
         known = self._told.get((name, value, ""))
         if known is None:
-            known = str(self._redactor.attribute(name, value))
+            known = self._redactor.attribute(name, value)
             self._remember((name, value, ""), known)
         return known
 
@@ -151,9 +168,27 @@ class Comparer:
         elif before[0] != after[0]:
             found.append((position, "response", "status", "status", "changed", str(before[0]), str(after[0])))
         if before[1] != after[1]:
-            self._compare(found, position, "header", before[1], after[1])
+            self._headers(found, position, before[1], after[1])
         if before[2] != after[2]:
             self._compare(found, position, "cookie", before[2] or {}, after[2] or {})
+
+    def _headers(self, found: list[Change], position: int, before: Named, after: Named) -> None:
+        """Most layers only add, and the same with every request: what to tell of that is made once."""
+        values = (*after.values(),)
+        known = len(before)
+        if values[:known] != (*before.values(),):
+            self._compare(found, position, "header", before, after)
+            return
+        key = position, values[known:]
+        told = self._added.get(key)
+        if told is None:
+            told = []
+            self._compare(told, position, "header", before, after)
+            if len(self._added) >= _KNOWN:
+                self._added.clear()
+            if all(len(value[1]) <= LONGEST for value in key[1]):
+                self._added[key] = told
+        found += told
 
     def _compare(self, found: list[Change], position: int, what: str, before: Named, after: Named) -> None:
         is_header = what == "header"
@@ -176,4 +211,4 @@ class Comparer:
         return self.header(name, str(value[1]))[:_SHORT]
 
     def _tell_cookie(self, name: str, value: str) -> str:
-        return str(self._redactor.cookie(name, value))
+        return self._redactor.cookie(name, value)

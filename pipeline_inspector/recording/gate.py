@@ -5,26 +5,22 @@ another place: in the path, a log line, a cache key. Here the values are known, 
 search per known value; only a record that holds one is written again. A form counts when the site has read it.
 """
 
-import re
-from base64 import b64decode
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_plus
 
 import msgspec
-from django.conf import settings
 
 from pipeline_inspector import packed
+from pipeline_inspector.recording.heads import LONGEST, Head, is_secret_cookie
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.secret_texts import MASK, as_text
 from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import Sealed, Summary
 
 SHORTEST, SHORTEST_WORD = 6, 16
-LONGEST = 4096
 AT_MOST = 100
-
-_BY_CHANCE = re.compile(r"(?=.*\d)[\w.~+=%:-]{16,}")
 
 
 class Known(NamedTuple):
@@ -35,11 +31,11 @@ class Known(NamedTuple):
     plain: frozenset[str] = frozenset()
 
 
-def known(tape: Tape, redactor: Redactor) -> Known:
-    """What ``tape``'s request and its answer hold under the name of a secret."""
+def known(tape: Tape, redactor: Redactor, head: Head) -> Known:
+    """What ``tape``'s request, with the headers ``head``, and its answer hold under the name of a secret."""
     found: set[str] = set()
     plain: set[str] = set()
-    for value in _values(tape, redactor):
+    for value in chain(head.secrets, _values(tape, redactor)):
         if SHORTEST <= len(value) <= LONGEST and value not in found:
             if len(value) < SHORTEST_WORD and value.replace("_", "a").isalpha():
                 plain.add(value)
@@ -127,15 +123,15 @@ def _writable(value: Any) -> Any:
 
 
 def _values(tape: Tape, redactor: Redactor) -> Iterator[str]:
-    for pair in str(tape.meta.get("QUERY_STRING") or "")[:LONGEST].split("&"):
+    query = tape.meta.get("QUERY_STRING")
+    for pair in str(query)[:LONGEST].split("&") if query else ():
         name, _, value = pair.partition("=")
         if value and redactor.name_is_secret(unquote_plus(name)):
             yield value
             yield unquote_plus(value)
-    yield from _of_headers(tape.meta, redactor)
     if tape.response is not None and tape.response[2]:
         for name, value in tape.response[2].items():
-            if _is_secret_cookie(name, value, redactor):
+            if is_secret_cookie(name, value, redactor):
                 yield value
     yield from _of_form(tape.attributes or {}, redactor)
 
@@ -146,41 +142,6 @@ def _of_path(tape: Tape, redactor: Redactor) -> Iterator[str]:
         text = str(value) if type(value) in (str, int) else ""
         if len(text) >= SHORTEST and redactor.name_is_secret(name):
             yield from (text, quote(text, safe="/~"))
-
-
-def _of_headers(meta: dict[str, Any], redactor: Redactor) -> Iterator[str]:
-    for key, value in meta.items():
-        if key[:5] != "HTTP_" or type(value) is not str:
-            continue
-        if key == "HTTP_COOKIE":
-            for pair in value[: 4 * LONGEST].split(";"):
-                name, _, cookie = pair.strip().partition("=")
-                if _is_secret_cookie(name, cookie, redactor):
-                    yield cookie
-        elif redactor.header_is_secret(key):
-            yield from _credentials(value)
-
-
-def _credentials(value: str) -> Iterator[str]:
-    """The value of a header; of ``Bearer …`` and ``Basic …`` what stands behind that, and the password in it."""
-    scheme, space, rest = value.strip().partition(" ")
-    if not space or not scheme.isalpha():
-        yield value
-        return
-    yield rest.strip()
-    if scheme.lower() == "basic":
-        try:
-            yield b64decode(rest, validate=True).decode().partition(":")[2]
-        except ValueError:
-            return
-
-
-def _is_secret_cookie(name: str, value: object, redactor: Redactor) -> bool:
-    """By its name, or because its value looks made by chance: a path or a word in a cookie is none."""
-    if type(value) is not str:
-        return False
-    own = name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
-    return own or redactor.name_is_secret(name) or _BY_CHANCE.fullmatch(value) is not None
 
 
 def _of_form(attributes: dict[str, Any], redactor: Redactor) -> Iterator[str]:

@@ -368,7 +368,7 @@ def clear(tape: Tape) -> None:
     tape.seen = {}
     tape.headers = None
     if tape.transport is not None:
-        tape.transport.tape = tape.transport.source = None
+        tape.transport.forget()
         tape.transport = None
 
 

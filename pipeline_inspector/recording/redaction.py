@@ -58,7 +58,7 @@ class Redactor:
         self._secret = SecretNames(self._patterns, also)
         self._harmless: set[tuple[str, str]] = set()
         self._keys: dict[str, bool] = {}
-        self._opaque: set[type] = set()
+        self._opaque: dict[type, str] = {}
 
     def also(self, names: Iterable[str]) -> "Redactor":
         """One that hides the parameters ``names`` too, such as those of ``sensitive_post_parameters``."""
@@ -140,8 +140,9 @@ class Redactor:
         A lazy object tells what it wraps only when that is there already.
         """
         kind = type(value)
-        if kind in self._opaque:
-            return _type_name(value)
+        known = self._opaque.get(kind)
+        if known is not None:
+            return known
         if issubclass(kind, LazyObject):
             wrapped = object.__getattribute__(value, "__dict__").get("_wrapped", empty)
             return _type_name(value) if wrapped is empty else f"{_type_name(value)} ({_type_name(wrapped)})"
@@ -182,7 +183,7 @@ class Redactor:
         if not inside:
             if len(self._opaque) >= _TYPES_KEPT:
                 self._opaque.clear()
-            self._opaque.add(kind)
+            self._opaque[kind] = _type_name(value)
         return _type_name(value)
 
     # -- SQL ----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pipeline_inspector import clock, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, PackedSlot, PackedView
 from pipeline_inspector.recording import gate, views
 from pipeline_inspector.recording.changes import Comparer
+from pipeline_inspector.recording.heads import HEADERS_KEPT, Heads
 from pipeline_inspector.recording.rows import Rows, own_pid
 from pipeline_inspector.recording.tape import (
     AGAIN,
@@ -43,13 +44,12 @@ from pipeline_inspector.records import Sealed, Summary
 QUERIES_KEPT = 1000
 TEMPLATES_KEPT = 1000
 OTHERS_KEPT = 500
-HEADERS_KEPT = 150
 TRIED_KEPT = 300
+_ANSWERS = 1000
 TEXT_KEPT = 4000
 MESSAGE_KEPT = 1000
 
 _CONVERTER = re.compile(r"<(?:(\w+):)?(\w+)>")
-_header_names: dict[str, str] = {}
 _tried: dict[tuple[int, int, str], tuple[list[Any], list[str]]] = {}
 
 
@@ -79,17 +79,20 @@ class Sealer:
         self._changed = changed
         self._rows = Rows(process, redactor)
         self._comparer = Comparer(redactor)
+        self._heads = Heads(redactor)
+        self._answers: dict[tuple[tuple[str, str], ...], list[tuple[str, str]]] = {}
         self._cost = _calibrate()
 
     def seal(self, tape: Tape) -> Sealed:
         """Everything that ``tape`` holds, as plain data."""
         texts, threads = Texts(), _Threads()
         start = tape.start or tape.opened_at
-        slots = [_slot(tape.slots, base, start) for base in range(0, len(tape.slots), STRIDE)]
+        slots = _slots(tape.slots, start)
         events = self._events(tape, start, texts, threads)
         changes, cut = self._comparer.changes(tape)
         final = _final(tape)
         way = tape.transport
+        head = self._heads.read(tape.meta)
         route = self._route(tape)
         view = self._view(tape, start, threads)
         plan = tape.chain.plan()
@@ -108,7 +111,7 @@ class Sealer:
             scheme=tape.meta.get("wsgi.url_scheme") or _scope(way).get("scheme") or "http",
             http_version=_http_version(tape, way),
             client=str(tape.meta.get("REMOTE_ADDR") or ""),
-            request_headers=self._request_headers(tape.meta),
+            request_headers=head.told,
             body_bytes=_whole(tape.meta.get("CONTENT_LENGTH")),
             response_headers=self._response_headers(final),
             response_bytes=way.sent if way is not None and way.sent else tape.body_bytes,
@@ -135,11 +138,11 @@ class Sealer:
         summary = self._rows.finished(tape, sealed, plan.id, final)
         if tape.number == 1:
             summary.began = self._changed()
-        return gate.close(summary, sealed, plan.id, gate.known(tape, self._redactor))
+        return gate.close(summary, sealed, plan.id, gate.known(tape, self._redactor, head))
 
     def row(self, tape: Tape) -> Summary:
         """The row of a request that is still in hand."""
-        return gate.row(self._rows.running(tape), gate.known(tape, self._redactor))
+        return gate.row(self._rows.running(tape), gate.known(tape, self._redactor, self._heads.read(tape.meta)))
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -257,31 +260,29 @@ class Sealer:
         if way is None or not way.prefixed:
             return None
         ended = way.script_prefix if way.script_prefix.endswith("/") else f"{way.script_prefix}/"  # as Django does
-        return way.prefixed - start, self._redactor.text(ended)[:TEXT_KEPT]
-
-    def _request_headers(self, meta: dict[str, Any]) -> list[tuple[str, str]]:
-        header = self._comparer.header
-        found: list[tuple[str, str]] = []
-        for key, value in meta.items():
-            name = _header_names.get(key)
-            if name is None:
-                name = _header_name(key)
-            if name and value:
-                found.append((name, header(name, str(value))))
-        return found[:HEADERS_KEPT]
+        return way.prefixed - start, "/" if ended == "/" else self._redactor.text(ended)[:TEXT_KEPT]
 
     def _response_headers(self, final: tuple[Any, ...] | None) -> list[tuple[str, str]]:
         if final is None:
             return []
-        header = self._comparer.header
-        found = [(name, header(name, str(value))) for name, value in final[1].values()]
-        cookies = final[2] or {}
+        key = (*final[1].values(),)
+        found = self._answers.get(key)
+        if found is None:
+            header = self._comparer.header
+            found = [(name, header(name, str(value))) for name, value in key]
+            if len(self._answers) >= _ANSWERS:
+                self._answers.clear()
+            if all(len(value) <= TEXT_KEPT for _, value in key):
+                self._answers[key] = found
+        cookies = final[2]
+        if not cookies:
+            return found[:HEADERS_KEPT]
+        found = [*found]
         found += [("Set-Cookie", f"{name}={self._redactor.cookie(name, value)}") for name, value in cookies.items()]
         return found[:HEADERS_KEPT]
 
     def _own_cost(self, tape: Tape, start: int, slots: list[PackedSlot]) -> int:
-        reached = sum(slot.reached == packed.REACHED for slot in slots)
-        return int(start - tape.opened_at + self._cost * (reached + 0.5 * len(tape.events) + 2))
+        return int(start - tape.opened_at + self._cost * (len(slots) + 0.5 * len(tape.events) + 2))
 
 
 class _Threads:
@@ -297,16 +298,6 @@ class _Threads:
 
     def number(self, ident: int) -> int:
         return self.names.setdefault(self.name(ident), len(self.names))
-
-
-def _header_name(key: str) -> str:
-    """The name of the header that ``key`` of the environ holds; empty when it is none."""
-    name = ""
-    if key[:5] == "HTTP_" or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        name = key.removeprefix("HTTP_").replace("_", "-").title()
-    if len(_header_names) < 1000:
-        _header_names[key] = name
-    return name
 
 
 @lru_cache(maxsize=1000)
@@ -334,17 +325,18 @@ def _since(stamp: int, start: int) -> int:
     return stamp - start if stamp else NEVER
 
 
-def _slot(slots: list[Any], base: int, start: int) -> PackedSlot:
-    entry, left = slots[base + ENTRY], slots[base + EXIT]
-    if slots[base + HOP_START]:
-        hops = slots[base + HOP_START] - start, _since(slots[base + HOP_END], start)
-    else:
-        hops = NEVER, NEVER
-    if entry == OFF:
-        return PackedSlot(packed.SKIPPED, NEVER, NEVER, *hops)
-    if not entry:
-        return PackedSlot(packed.NOT_REACHED, NEVER, NEVER, *hops)
-    return PackedSlot(packed.REACHED, entry - start, left - start if left else NEVER, *hops)
+def _slots(slots: list[Any], start: int) -> list[PackedSlot]:
+    made = []
+    for base in range(0, len(slots), STRIDE):
+        entry, left, hop = slots[base], slots[base + EXIT], slots[base + HOP_START]
+        if entry > 0:
+            slot = PackedSlot(packed.REACHED, entry - start, left - start if left else NEVER)
+        else:
+            slot = PackedSlot(packed.SKIPPED if entry else packed.NOT_REACHED)
+        if hop:
+            slot.hop_start, slot.hop_end = hop - start, _since(slots[base + HOP_END], start)
+        made.append(slot)
+    return made
 
 
 def _inside(event: tuple[Any, ...], start: int) -> tuple[int, int]:
@@ -413,6 +405,12 @@ def _tried_texts(tape: Tape) -> list[str]:
 def _way(way: Any, start: int) -> tuple[int, int, int, int, int, int, int] | None:
     if way is None:
         return None
-    stamps = (way.called, way.started, way.response_started, way.first_byte, way.last_byte)
-    called, started, response_started, first, last = (_since(stamp, start) for stamp in stamps)
-    return called, started, response_started, first, last, way.chunks, way.sent
+    return (
+        _since(way.called, start),
+        _since(way.started, start),
+        _since(way.response_started, start),
+        _since(way.first_byte, start),
+        _since(way.last_byte, start),
+        way.chunks,
+        way.sent,
+    )

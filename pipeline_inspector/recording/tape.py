@@ -103,24 +103,29 @@ class Tape:
         else:
             self.dropped += 1
 
-    def kept(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        """A snapshot of the request's ``attributes``, which the next boundaries are compared with."""
+    def looked(self, attributes: dict[str, Any]) -> dict[str, Any] | int:
+        """A snapshot of the request's ``attributes`` where they differ from the last one; 0 where they do not.
+
+        To be asked where their number is not ``width``: with watched names, and while learning, that is everywhere.
+        """
         if not self.learning:
-            self.width = len(attributes)
+            watched = self.watched
+            if not watched:
+                self.width = len(attributes)
+            else:
+                seen = self.seen
+                if len(attributes) == len(seen) and all(attributes.get(name) is seen.get(name) for name in watched):
+                    return 0
         self.seen = copied = attributes.copy()
         return copied
-
-    def exchanged(self, attributes: dict[str, Any]) -> bool:
-        """Is one of the watched attributes another object than in the last snapshot?"""
-        seen = self.seen
-        return any(attributes.get(name) is not seen.get(name) for name in self.watched)
 
     def answered(self, base: int, response: Any) -> None:
         """Keep what differs in ``response`` from the boundary before, in the slots from ``base`` on."""
         slots, headers, cookies = self.slots, response.headers._store, response.cookies
-        slots[base + COOKIES] = self.cookies = (
-            {name: morsel.value for name, morsel in cookies.items()} if cookies else 0
-        )
+        if cookies or self.cookies:
+            slots[base + COOKIES] = self.cookies = (
+                {name: morsel.value for name, morsel in cookies.items()} if cookies else 0
+            )
         if headers != self.headers:
             slots[base + HEADERS] = self.headers = headers.copy()
         slots[base + STATUS] = self.status = response.status_code

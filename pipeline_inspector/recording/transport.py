@@ -44,6 +44,10 @@ class Transport:
         self.chunk_stamps: list[int] = _NONE
         self.tape: Tape | None = None
 
+    def forget(self) -> None:
+        """Let go of all that it refers to: tasks that outlive the request may hold on to this."""
+        self.tape = self.source = self.start_response = None
+
     def starting(self, *args: Any) -> Any:
         """In the place of WSGI's ``start_response``."""
         self.response_started = now()
@@ -81,11 +85,8 @@ class Transport:
         return sending
 
 
-transports: dict[int, Transport] = {}
-"""By the identity of their source, while the handler has it in hand."""
-
 arriving: ContextVar[Transport | None] = ContextVar("pipeline_inspector_arriving", default=None)
-"""The way of the request that a handler was called with, until the handler has set its script prefix."""
+"""The way of the request that a handler has in hand."""
 
 
 class SyncStream:

@@ -67,7 +67,7 @@ def same_as_bare(bare: dict[tuple[str, str], Answer], interface: str = "wsgi", p
 
 IN_PROBES: dict[str, tuple[object, str]] = {
     "writing on the tape": (Tape, "add"),
-    "keeping attributes": (Tape, "kept"),
+    "keeping attributes": (Tape, "looked"),
     "keeping what was answered": (Tape, "answered"),
     "noting an exception": (errors, "note"),
     "cleaning a traceback": (frames, "without_ours"),
@@ -76,7 +76,7 @@ IN_PROBES: dict[str, tuple[object, str]] = {
     "who calls the cache": (cache, "belongs_to_user"),
     "the names of a context": (templates, "_names"),
     "keeping a log line": (logs, "get_ident"),
-    "timing the view": (view_probe, "_wrapped"),
+    "timing the view": (view_probe, "_learn"),
     "making a seam": (layers, "seam"),
     "timing a hop": (layers, "hop"),
     "timing the hooks": (loader, "wrap_lists"),
