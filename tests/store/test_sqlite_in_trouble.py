@@ -243,6 +243,44 @@ def test_a_file_of_another_version_is_set_aside_with_a_message(store: Store, pat
     assert any(aside.name in problem and "another version" in problem for problem in store.problems())
 
 
+def test_a_file_that_a_process_of_another_version_put_there_is_left_to_it(
+    store: Store, path: Path, place: Place, open_at: Callable[..., Store], eventually: Eventually
+) -> None:
+    store.append(batch(3))
+    newer = path.with_name("newer.sqlite3")
+    other = open_at(Place("sqlite", str(newer)))
+    other.append([sealed("newer")])
+    other.close()
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    newer.replace(path)
+    for name in ("one", "two"):
+        store.append([sealed(name)])
+    assert any("in use by another version" in problem and "2 records wait" in problem for problem in store.problems())
+    assert ids(store.after(0, 10)) == ["one", "two"]
+    assert not list(path.parent.glob("*.version-*"))
+    path.unlink()
+    eventually(_problems_end(store))
+    assert ids(place.open().after(0, 10)) == ["one", "two"]
+
+
+def test_only_the_newest_three_files_set_aside_stay(store: Store, path: Path) -> None:
+    neighbour = path.with_name("requests.sqlite3.corrupt-by-hand")
+    for number in range(5):
+        store.append(batch(1))
+        store.close()
+        path.write_bytes(f"damage {number} ".encode() * 500)
+    store.append(batch(1))
+    neighbour.write_text("not ours")
+    store.close()
+    path.write_bytes(b"damage 5 " * 500)
+    store.append(batch(1))
+    aside = sorted(path.parent.glob("requests.sqlite3.corrupt-2*"))
+    assert [file.read_bytes()[:8] for file in aside] == [b"damage 3", b"damage 4", b"damage 5"]
+    assert neighbour.exists()
+
+
 def test_a_database_of_something_else_is_not_touched(store: Store, path: Path) -> None:
     path.parent.mkdir()
     with sqlite3.connect(path) as connection:
