@@ -238,7 +238,7 @@ class Keeper:
         self._rows_shown = False
         self._housekept = 0.0
         self._process: Process | None = None
-        self._faults_told = 0
+        self._faults_told: list[tuple[int, bool]] = []
         self._sealed: list[Sealed] = []
         self._kept_at = 0.0
         self._turned_at = self._in_time_at = time.monotonic()
@@ -353,7 +353,7 @@ class Keeper:
             if tape.end and tape.end < limit and not tape.streaming:
                 finish(tape)
         seen = faults.seen()
-        told = sum(fault.count for fault in seen)
+        told = [(fault.count, fault.over) for fault in seen]
         process = outlets.process()
         if told != self._faults_told:
             self._guarded("store: faults", lambda: outlets.store().put_faults(process.id, seen))

@@ -40,6 +40,8 @@ class Trouble:
 
     def over(self) -> None:
         """An attempt went well."""
+        if self.message is not None:
+            faults.over("store", self.message)
         self.message, self._pause, self._again_at = None, 0.0, 0
 
     def notice(self, message: str) -> None:

@@ -69,9 +69,7 @@ def test_the_log_beside_the_file_stays_small_while_it_is_open(place: Place, path
     assert path.with_name(f"{path.name}-wal").stat().st_size < 12_000_000
 
 
-def test_the_log_of_writers_that_were_all_killed_does_not_grow_for_ever(
-    store: Store, place: Place, path: Path
-) -> None:
+def test_the_log_of_writers_that_were_all_killed_does_not_grow_for_ever(store: Store, place: Place, path: Path) -> None:
     assert store.after(0, 1) == [], "a reader that is there all the time keeps the log from being put away"
     spawn = multiprocessing.get_context("spawn")
     for _ in range(4):
