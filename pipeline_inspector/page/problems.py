@@ -23,7 +23,7 @@ def told(source: Reader) -> list[str]:
     return [
         *wrong,
         *(f"{problem.message} {problem.hint}" for problem in conf.current().problems),
-        *(_sentence(fault) for fault in (*own, *others) if not any(fault.message in told for told in wrong)),
+        *(_sentence(fault) for fault in (*own, *others) if not any(fault.message in sentence for sentence in wrong)),
     ]
 
 

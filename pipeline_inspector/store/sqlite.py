@@ -149,9 +149,8 @@ class SqliteStore(ThingStore):
             self._shared.check()
             self._flush()
         found = [self._shared.problem] if self._shared.problem else []
-        if self._trouble.message:
-            waiting = f"{len(self._waiting)} records wait in memory, {self._waiting.lost} older ones are lost."
-            found.append(f"{self._trouble.message} {waiting}")
+        if self._trouble:
+            found.append(self._trouble.told(len(self._waiting), self._waiting.lost))
         return [*found, *self._trouble.notices()]
 
     def location(self) -> str:

@@ -3,6 +3,7 @@
 import multiprocessing
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def _in_patience(append: Callable[[], object]) -> None:
 
 
 def _problems_end(store: Store) -> Callable[[], bool]:
-    return lambda: not any("wait in memory" in problem or "cannot be" in problem for problem in store.problems())
+    return lambda: not any("in memory, " in problem or "cannot be" in problem for problem in store.problems())
 
 
 def test_nothing_is_touched_before_the_first_use_and_then_only_the_user_may_read(store: Store, path: Path) -> None:
@@ -168,6 +169,32 @@ def test_a_folder_in_the_files_place_is_told_and_left_alone(store: Store, path: 
     assert ids(store.after(0, 10)) == ["one"]
     assert any("cannot be opened" in problem for problem in store.problems())
     assert (path / "precious").exists()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_in_a_folder_that_may_only_be_read_records_are_kept_in_memory_and_the_folder_is_told(begun: bool) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        folder = Path(name)
+        place = Place("sqlite", str(folder / "requests.sqlite3"))
+        if begun:
+            store = place.open()
+            store.append([sealed("before")])
+            store.close()
+        for file in folder.iterdir():
+            file.chmod(0o444)
+        folder.chmod(0o555)
+        mine, theirs = spawn.Pipe()
+        process = spawn.Process(target=workers.append_as_another_user, args=(place, "one", theirs))
+        process.start()
+        listed, problems = mine.recv()
+        process.join()
+        folder.chmod(0o755)
+        assert listed[-1:] == ["one"]
+        told = " ".join(problems)
+        assert "1 record waits in memory" in told
+        assert "writable" in told
+        assert name in told
 
 
 def test_memory_holds_the_newest_and_says_how_many_are_lost(

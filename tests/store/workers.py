@@ -9,6 +9,7 @@ from multiprocessing.synchronize import Event
 from pipeline_inspector.store.base import Control, Store
 from tests.store.places import Place, batch, sealed
 
+NOBODY = 65534
 Numbered = list[tuple[int, str]]
 
 
@@ -107,3 +108,13 @@ def append_and_die(place: Place, size: int, payload_size: int = 4) -> None:
     store = place.open()
     store.append([sealed(payload=os.urandom(payload_size)) for _ in range(size)])
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def append_as_another_user(place: Place, name: str, answer: Connection) -> None:
+    """Append one record as somebody who is not root, and answer with what is listed and what is told to be wrong."""
+    if os.geteuid() == 0:
+        os.setuid(NOBODY)
+    store = place.open()
+    store.append([sealed(name)])
+    answer.send(([row.id for row in store.after(0, 10)], store.problems()))
+    store.close()
