@@ -230,6 +230,11 @@ def test_own_failures_and_recent_ones_of_other_processes_are_told_until_clear(cl
     assert kept.store.faults() == []
 
 
+def test_the_pipeline_page_says_where_requests_are_kept(client: Client, kept: Kept) -> None:
+    kept.add()
+    assert "Requests are kept in memory of this process." in text(client.get("pipeline/"))
+
+
 def test_a_failure_that_is_over_is_told_as_such_and_none_is_told_twice(
     client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
