@@ -46,6 +46,8 @@ class FarHand:
         self._orders = orders
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):  # what a printer asks for
+            raise AttributeError(name)
         return partial(self._told, name)
 
     def _told(self, name: str, *arguments: object) -> Any:
