@@ -2,25 +2,31 @@
 
 ``python -m benchmarks.store_load``: once as fast as wrk can ask, once at a chosen rate. Afterwards the requests served
 (counted by the site) less those counted as dropped must be the records stored, and the numbers met by a reader that asks
-"after N" again and again must have no gap. Ends with an error when that does not hold.
+"after N" again and again must have no gap. Then the workers are killed with ``kill -9`` at full speed: what is missing must
+have ended within the last half second. Ends with an error when that does not hold.
 """
 
 import argparse
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.parse
 from collections.abc import Callable
+from contextlib import suppress
 
 from benchmarks.peers import prepare
 from benchmarks.sites import table
 from benchmarks.sockets import ask_at_rate
 from benchmarks.sockets_load import server
+from pipeline_inspector import clock
 from pipeline_inspector.store.sqlite import SqliteStore
 
 KEPT = 1_000_000
 CONNECTIONS = 16
+KILL_MAY_COST = 0.5
 
 
 class Tail(threading.Thread):
@@ -75,6 +81,32 @@ def run(seconds: int, ask: Callable[[str], object]) -> dict[str, int]:
     }
 
 
+def kill(seconds: int) -> float:
+    """How long before ``kill -9`` at full speed, in seconds, the newest kept request ended: of the worst of the workers."""
+    with server("inspector", "wsgi", workers=4, BENCH_KEEP=str(KEPT), BENCH_COUNT="yes") as (url, folder):
+        load = subprocess.Popen(wrk(url, seconds + 2), stdout=subprocess.DEVNULL)
+        time.sleep(seconds)
+        workers = [int(file.name.partition("-")[2]) for file in folder.glob("served-*")]
+        at = clock.wall()
+        for worker in workers:
+            with suppress(ProcessLookupError):  # the one that made the tables has ended
+                os.kill(worker, signal.SIGKILL)
+        load.wait()
+        store = SqliteStore(folder / "inspector.sqlite3", lambda: KEPT)
+        pids = {process.id: process.pid for process in store.processes()}
+        newest: dict[int, int] = {}
+        for row in store.newest():
+            ended = clock.from_iso(row.started_at) + row.duration_ns
+            newest[pids[row.process]] = max(newest.get(pids[row.process], 0), ended)
+        store.close()
+    return max(at - ended for pid, ended in newest.items() if pid in workers) / 1e9
+
+
+def wrk(url: str, seconds: int) -> list[str]:
+    """The command that asks for ``url`` as fast as it can."""
+    return ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url]
+
+
 def main() -> None:
     """Run it and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -85,8 +117,7 @@ def main() -> None:
     seconds, rate = chosen.seconds, chosen.rate
 
     def fast(url: str) -> None:
-        wrk = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url]
-        subprocess.run(wrk, capture_output=True, check=True)
+        subprocess.run(wrk(url, seconds), capture_output=True, check=True)
 
     def paced(url: str) -> None:
         port = urllib.parse.urlsplit(url).port
@@ -96,6 +127,10 @@ def main() -> None:
     runs = {"full speed": run(seconds, fast), f"{rate} a second": run(seconds, paced)}
     rows = [(name, *(f"{value:,}" for value in found.values())) for name, found in runs.items()]
     print(table(("gunicorn, 4 workers × 4 threads", *next(iter(runs.values()))), rows))
+    cost = kill(min(seconds, 20))
+    print(f"\nKilled at full speed: the newest record kept is of {cost * 1000:.0f} ms before.")
+    if cost > KILL_MAY_COST:
+        sys.exit("More than half a second of records was lost.")
     if any(found["lost"] or found["gaps"] or found["met twice"] for found in runs.values()):
         sys.exit("Records were lost, or the reader met a gap.")
 

@@ -58,6 +58,7 @@ def test_without_a_word_it_prints_the_chain_outermost_first(keep: Keep) -> None:
     places = [printed.index(layer.id) for layer in samples.plan().layers]
     assert places == sorted(places)
     assert "shop.debug.BannerMiddleware  not used: only with DEBUG_BANNER" in printed
+    assert printed.endswith("\nRequests are kept in memory of this process.\n")
     assert "process_request, process_view, process_response" in printed
 
 

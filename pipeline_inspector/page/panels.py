@@ -50,10 +50,12 @@ def pipeline_page(
     mine: Collection[str] = (),
     scope: fragments.Scope = "everyone",
     problems: Iterable[str] = (),
+    kept_in: str = "",
 ) -> str:
     """The chain of the site as a page: switches, numbers over many requests, advice.
 
     ``control_off`` holds the ids that are off for the browser that looks, ``mine`` those of them off for it alone.
+    ``kept_in`` tells where the records are.
     """
     context = {
         "base": base,
@@ -72,6 +74,7 @@ def pipeline_page(
         ),
         "notice": fragments.notice("no_chain", base),
         "problems": list(problems),
+        "kept_in": kept_in,
     }
     return render(_FOLDER + "pipeline.html", context)
 

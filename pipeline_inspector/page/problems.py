@@ -10,7 +10,8 @@ RECENT_NS = 600_000_000_000
 
 
 def told(source: Reader) -> list[str]:
-    """All there is to tell now: failures of this process, and recent ones of the others."""
+    """All there is to tell now: failures of this process, and recent ones of the others, each once."""
+    wrong = source.store.problems()
     own = faults.seen()
     known = {(fault.where, fault.message) for fault in own}
     since = clock.wall() - RECENT_NS
@@ -20,9 +21,9 @@ def told(source: Reader) -> list[str]:
         if fault.last_at >= since and (fault.where, fault.message) not in known
     ]
     return [
-        *source.store.problems(),
+        *wrong,
         *(f"{problem.message} {problem.hint}" for problem in conf.current().problems),
-        *(_sentence(fault) for fault in (*own, *others)),
+        *(_sentence(fault) for fault in (*own, *others) if not any(fault.message in sentence for sentence in wrong)),
     ]
 
 
@@ -34,4 +35,5 @@ def dismiss(store: Store) -> None:
 
 
 def _sentence(fault: Fault) -> str:
-    return f"{fault.where} failed ({fault.message}), {fault.count} times."
+    since = "; it works again" if fault.over else ""
+    return f"{fault.where} failed ({fault.message}), {fault.count} times{since}."

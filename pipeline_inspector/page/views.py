@@ -192,6 +192,7 @@ def _pipeline(request: HttpRequest) -> HttpResponseBase:
         chain.figures.of(source),
         chain.findings(source, plan, browser) if plan else [],
         base(request),
+        kept_in=source.store.location(),
         csrf_token=csrf.token(request),
         mine=mine,
         problems=problems.told(source),

@@ -29,6 +29,10 @@ REST = 2
 PAUSE = 0.02
 """Tapes are sealed soon: each holds its request's objects, and what lives long makes Python's collector work."""
 KEPT_WITHIN = 0.05
+BEHIND_FOR = 1.0
+"""A thread that is behind for longer will not catch up: then no more may wait than it seals within ``WAITING``, for what
+waits is lost when the process is killed."""
+WAITING = 0.1
 IDLE = 0.25
 HOUSEKEEPING = 1.0
 NOT_CLOSED_AFTER = 10.0
@@ -92,6 +96,7 @@ _diverted: list[deque[Tape]] = []
 _wake = threading.Event()
 _idle = False
 _dropped = 0
+_room = QUEUE_LIMIT
 _turn_began = 0
 _thread: threading.Thread | None = None
 _outlets: Outlets | None = None
@@ -118,9 +123,9 @@ def finish(tape: Tape) -> None:
     if _diverted:
         _diverted[-1].append(tape)
         return
-    if len(_queue) >= QUEUE_LIMIT:
+    if len(_queue) >= _room:
         _dropped += 1
-        faults.note("recorder: queue", f"it is full with {QUEUE_LIMIT} requests; those that come now are not recorded")
+        faults.note("recorder: queue", "it is full: more requests come in than can be recorded, and some are not")
         clear(tape)
         return
     _queue.append(tape)
@@ -233,9 +238,11 @@ class Keeper:
         self._rows_shown = False
         self._housekept = 0.0
         self._process: Process | None = None
-        self._faults_told = 0
+        self._faults_told: list[tuple[int, bool]] = []
         self._sealed: list[Sealed] = []
         self._kept_at = 0.0
+        self._turned_at = self._in_time_at = time.monotonic()
+        self._most = BATCH
 
     def turn(self) -> None:
         """One turn: what is queued is kept; then sleep, deeply when there is nothing to do."""
@@ -251,6 +258,7 @@ class Keeper:
             self._chains(outlets)
             worked = self._batch(outlets)
             self._keep(outlets)
+            self._make_room(worked)
             watched = self._guarded("store", lambda: outlets.store().watched(), otherwise=False)
             if watched or self._rows_shown:
                 self._show_running(outlets, watched=watched)
@@ -292,7 +300,7 @@ class Keeper:
             self._plans.add(plan.id)
 
     def _batch(self, outlets: Outlets) -> int:
-        tapes = list(_take(_queue, BATCH))
+        tapes = list(_take(_queue, self._most))
         if not tapes:
             return 0
         sealer = self._guarded("recorder: sealing", outlets.sealer)
@@ -306,6 +314,17 @@ class Keeper:
                     self._know(outlets, tape.chain)
             clear(tape)
         return len(tapes)
+
+    def _make_room(self, sealed: int) -> None:
+        """Say how many may wait, after a turn that ``sealed`` so many."""
+        global _room
+        now = time.monotonic()
+        if sealed < self._most:
+            self._in_time_at, self._most, _room = now, BATCH, QUEUE_LIMIT
+        elif now - self._in_time_at > BEHIND_FOR:
+            _room = max(AT_A_TIME, int(WAITING * sealed / (now - self._turned_at)))
+            self._most = min(_room, BATCH)
+        self._turned_at = now
 
     def _keep(self, outlets: Outlets) -> None:
         """What is sealed goes to the store: in batches, or when it has waited, or when nothing else is to do."""
@@ -334,7 +353,7 @@ class Keeper:
             if tape.end and tape.end < limit and not tape.streaming:
                 finish(tape)
         seen = faults.seen()
-        told = sum(fault.count for fault in seen)
+        told = [(fault.count, fault.over) for fault in seen]
         process = outlets.process()
         if told != self._faults_told:
             self._guarded("store: faults", lambda: outlets.store().put_faults(process.id, seen))

@@ -5,6 +5,7 @@ Connections lie in a pool and are used by one thread at a time; reading never wa
 
 import contextlib
 import os
+import re
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,8 +17,9 @@ from pipeline_inspector.store.locks import held
 
 SCHEMA = 1
 APPLICATION = 0x50694973
+ASIDE_KEPT = 3
 PRAGMAS = (
-    "PRAGMA synchronous = NORMAL",
+    "PRAGMA synchronous = OFF",  # outlives any process; only when the machine itself fails may the file be damaged
     "PRAGMA journal_size_limit = 8388608",
     "PRAGMA wal_autocheckpoint = 0",
 )
@@ -96,11 +98,19 @@ class Database:
         self._generation = 0
         self._met: os.stat_result | None = None
         self._seen: os.stat_result | None = None
+        self._last_met: os.stat_result | None = None
 
     @property
     def is_open(self) -> bool:
         """Has this process met the file and not let go of it since?"""
         return self._met is not None
+
+    def log_size(self) -> int:
+        """Bytes of the log beside the file, 0 when there is none."""
+        try:
+            return self._beside("wal").stat().st_size
+        except OSError:
+            return 0
 
     @contextlib.contextmanager
     def connection(self, patience: float) -> Iterator[Connection]:
@@ -144,7 +154,16 @@ class Database:
         with contextlib.suppress(FileNotFoundError):
             self._beside("wal").rename(aside.with_name(f"{aside.name}-wal"))
         self._beside("shm").unlink(missing_ok=True)
+        self._forget_old_ones()
         self._on_aside(f"{self.path} {sentence}; it was set aside as {aside.name}, and a new file was begun.")
+
+    def _forget_old_ones(self) -> None:
+        """Of the files set aside only the newest stay."""
+        aside = re.compile(rf"{re.escape(self.path.name)}\.(?:corrupt|version)-.*T[\d.]+")
+        found = [file for file in self.path.parent.iterdir() if aside.fullmatch(file.name)]
+        for old in sorted(found, key=lambda file: file.name.rpartition("-")[2])[:-ASIDE_KEPT]:
+            old.unlink(missing_ok=True)
+            old.with_name(f"{old.name}-wal").unlink(missing_ok=True)
 
     def _same(self) -> bool:
         return self._met is not None and _is(self._met, self.path)
@@ -158,13 +177,22 @@ class Database:
             self._seen = self.path.stat()
             version = self._version(patience)
             if version != SCHEMA:
+                self._refuse_if_in_use(version)
                 self._move(
                     f"version-{version}", f"was written by another version (its format is {version}, ours {SCHEMA})"
                 )
                 self._begin()
                 self._version(patience)
-            self._met = self._seen = self.path.stat()
+            self._met = self._seen = self._last_met = self.path.stat()
         self._on_new()
+
+    def _refuse_if_in_use(self, version: int) -> None:
+        """A file of another version that took the place of ours was put there by a process that still runs."""
+        if self._last_met is not None and not _is(self._last_met, self.path):
+            raise Foreign(
+                f"{self.path} is in use by another version of the inspector (its format is {version}, ours {SCHEMA}). "
+                "End one of the two, or set STORE to another path."
+            )
 
     def _begin(self) -> None:
         """An empty file that only the user may read; what an earlier one left behind must not be taken for its own."""

@@ -172,10 +172,7 @@ class RedisStore(ThingStore):
 
     def problems(self) -> list[str]:
         self._follow()
-        if not self._trouble.message:
-            return []
-        waiting = f"{len(self._waiting)} records wait in memory, {self._waiting.lost} older ones are lost."
-        return [f"{self._trouble.message} {waiting}"]
+        return [self._trouble.told(len(self._waiting), self._waiting.lost)] if self._trouble else []
 
     def location(self) -> str:
         where = self._client.connection_pool.connection_kwargs

@@ -149,9 +149,8 @@ class SqliteStore(ThingStore):
             self._shared.check()
             self._flush()
         found = [self._shared.problem] if self._shared.problem else []
-        if self._trouble.message:
-            waiting = f"{len(self._waiting)} records wait in memory, {self._waiting.lost} older ones are lost."
-            found.append(f"{self._trouble.message} {waiting}")
+        if self._trouble:
+            found.append(self._trouble.told(len(self._waiting), self._waiting.lost))
         return [*found, *self._trouble.notices()]
 
     def location(self) -> str:
@@ -243,7 +242,7 @@ class SqliteStore(ThingStore):
         self._since_prune, self._pruned_to = 0, limit
 
     def _checkpoint_now_and_then(self, db: Connection, written: int) -> None:
-        """Move what was written from the log to the file. It waits for the disk, so it is done while no lock is held."""
+        """Move what was written from the log to the file, while no lock is held that another writer needs."""
         self._since_checkpoint += written
         if self._since_checkpoint > _CHECKPOINT_AFTER:
             self._since_checkpoint = 0
@@ -264,6 +263,7 @@ class SqliteStore(ThingStore):
             for name in list(self._own[kind]):
                 self._unsaved.setdefault((kind, name), clock.wall())
         self._pruned_to = 0
+        self._since_checkpoint = self._database.log_size()
         for (last,) in self._rows(_LAST, ()):
             self._shared.gave(last or 0)
 

@@ -40,7 +40,15 @@ class Trouble:
 
     def over(self) -> None:
         """An attempt went well."""
+        if self.message is not None:
+            faults.over("store", self.message)
         self.message, self._pause, self._again_at = None, 0.0, 0
+
+    def told(self, waiting: int, lost: int) -> str:
+        """What is wrong, and how many records wait in memory meanwhile and are lost."""
+        wait = "1 record waits" if waiting == 1 else f"{waiting} records wait"
+        older = "1 older one is" if lost == 1 else f"{lost} older ones are"
+        return f"{self.message} {wait} in memory, {older} lost."
 
     def notice(self, message: str) -> None:
         """Something was mended in a way that people should hear of; told for ten minutes."""

@@ -230,6 +230,25 @@ def test_own_failures_and_recent_ones_of_other_processes_are_told_until_clear(cl
     assert kept.store.faults() == []
 
 
+def test_the_pipeline_page_says_where_requests_are_kept(client: Client, kept: Kept) -> None:
+    kept.add()
+    assert "Requests are kept in memory of this process." in text(client.get("pipeline/"))
+
+
+def test_a_failure_that_is_over_is_told_as_such_and_none_is_told_twice(
+    client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults.note("store", "The disk is full.")
+    with monkeypatch.context() as now:
+        now.setattr(kept.store, "problems", lambda: ["The disk is full. 3 records wait."])
+        assert told(text(client.get())) == ["The disk is full. 3 records wait."]
+    faults.over("store", "The disk is full.")
+    assert told(text(client.get())) == ["store failed (The disk is full.), 1 times; it works again."]
+    faults.note("store", "The disk is full.")
+    assert told(text(client.get())) == ["store failed (The disk is full.), 2 times."]
+    faults.forget()
+
+
 def test_what_is_wrong_now_is_told_after_clear_too(client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept.store, "problems", lambda: ["The disk is full."])
     assert told(text(press(client, "actions/clear/"))) == ["The disk is full."]

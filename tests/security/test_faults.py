@@ -209,14 +209,17 @@ def test_a_store_that_hangs_holds_up_no_request_and_is_told(
 def test_when_too_many_requests_wait_the_rest_is_counted_and_told(
     hanging: Hanging, bare: dict[tuple[str, str], Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "QUEUE_LIMIT", 3)
     lost = recorder.dropped()
     same_as_bare(bare, "wsgi", ("/",))
     assert hanging.reached.wait(10)
+    monkeypatch.setattr(recorder, "_room", 3)
     same_as_bare(bare, "wsgi", PATHS["wsgi"][:6])
     assert recorder.dropped() - lost == 3
     told = " ".join(text_of(look()).split())
-    assert "recorder: queue failed (it is full with 3 requests; those that come now are not recorded), 3 times" in told
+    assert (
+        "recorder: queue failed (it is full: more requests come in than can be recorded, and some are not), 3 times"
+        in told
+    )
 
 
 def test_a_full_disk_changes_no_answer_and_is_told(

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -121,6 +122,16 @@ class RedisServer:
                     return
                 assert time.monotonic() < until, "redis-server does not answer"
                 time.sleep(0.02)
+
+    def pause(self) -> None:
+        """Let it answer nobody, and forget nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it at once, and all that it kept."""

@@ -3,6 +3,7 @@
 import multiprocessing
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def _in_patience(append: Callable[[], object]) -> None:
 
 
 def _problems_end(store: Store) -> Callable[[], bool]:
-    return lambda: not any("wait in memory" in problem or "cannot be" in problem for problem in store.problems())
+    return lambda: not any("in memory, " in problem or "cannot be" in problem for problem in store.problems())
 
 
 def test_nothing_is_touched_before_the_first_use_and_then_only_the_user_may_read(store: Store, path: Path) -> None:
@@ -170,6 +171,32 @@ def test_a_folder_in_the_files_place_is_told_and_left_alone(store: Store, path: 
     assert (path / "precious").exists()
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_in_a_folder_that_may_only_be_read_records_are_kept_in_memory_and_the_folder_is_told(begun: bool) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        folder = Path(name)
+        place = Place("sqlite", str(folder / "requests.sqlite3"))
+        if begun:
+            store = place.open()
+            store.append([sealed("before")])
+            store.close()
+        for file in folder.iterdir():
+            file.chmod(0o444)
+        folder.chmod(0o555)
+        mine, theirs = spawn.Pipe()
+        process = spawn.Process(target=workers.append_as_another_user, args=(place, "one", theirs))
+        process.start()
+        listed, problems = mine.recv()
+        process.join()
+        folder.chmod(0o755)
+        assert listed[-1:] == ["one"]
+        told = " ".join(problems)
+        assert "1 record waits in memory" in told
+        assert "writable" in told
+        assert name in told
+
+
 def test_memory_holds_the_newest_and_says_how_many_are_lost(
     place: Place, path: Path, open_at: Callable[..., Store]
 ) -> None:
@@ -241,6 +268,44 @@ def test_a_file_of_another_version_is_set_aside_with_a_message(store: Store, pat
     assert store.append(batch(1)) == 4
     (aside,) = path.parent.glob(f"*.version-{version}-*")
     assert any(aside.name in problem and "another version" in problem for problem in store.problems())
+
+
+def test_a_file_that_a_process_of_another_version_put_there_is_left_to_it(
+    store: Store, path: Path, place: Place, open_at: Callable[..., Store], eventually: Eventually
+) -> None:
+    store.append(batch(3))
+    newer = path.with_name("newer.sqlite3")
+    other = open_at(Place("sqlite", str(newer)))
+    other.append([sealed("newer")])
+    other.close()
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    newer.replace(path)
+    for name in ("one", "two"):
+        store.append([sealed(name)])
+    assert any("in use by another version" in problem and "2 records wait" in problem for problem in store.problems())
+    assert ids(store.after(0, 10)) == ["one", "two"]
+    assert not list(path.parent.glob("*.version-*"))
+    path.unlink()
+    eventually(_problems_end(store))
+    assert ids(place.open().after(0, 10)) == ["one", "two"]
+
+
+def test_only_the_newest_three_files_set_aside_stay(store: Store, path: Path) -> None:
+    neighbour = path.with_name("requests.sqlite3.corrupt-by-hand")
+    for number in range(5):
+        store.append(batch(1))
+        store.close()
+        path.write_bytes(f"damage {number} ".encode() * 500)
+    store.append(batch(1))
+    neighbour.write_text("not ours")
+    store.close()
+    path.write_bytes(b"damage 5 " * 500)
+    store.append(batch(1))
+    aside = sorted(path.parent.glob("requests.sqlite3.corrupt-2*"))
+    assert [file.read_bytes()[:8] for file in aside] == [b"damage 3", b"damage 4", b"damage 5"]
+    assert neighbour.exists()
 
 
 def test_a_database_of_something_else_is_not_touched(store: Store, path: Path) -> None:

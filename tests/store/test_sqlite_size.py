@@ -1,5 +1,6 @@
 """The SQLite store's file: small records, bounded size, and the shared state read whole at any moment."""
 
+import multiprocessing
 import os
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline_inspector.records import Segments
 from pipeline_inspector.store.base import Control, Store, StoreError
+from tests.store import workers
 from tests.store.places import Place, batch, sealed
 
 Opener = Callable[..., Store]
@@ -65,6 +67,16 @@ def test_the_log_beside_the_file_stays_small_while_it_is_open(place: Place, path
     for _ in range(60):
         store.append([sealed(payload=os.urandom(8000)) for _ in range(64)])
     assert path.with_name(f"{path.name}-wal").stat().st_size < 12_000_000
+
+
+def test_the_log_of_writers_that_were_all_killed_does_not_grow_for_ever(store: Store, place: Place, path: Path) -> None:
+    assert store.after(0, 1) == [], "a reader that is there all the time keeps the log from being put away"
+    spawn = multiprocessing.get_context("spawn")
+    for _ in range(4):
+        writer = spawn.Process(target=workers.append_and_die, args=(place, 400, 4000))
+        writer.start()
+        writer.join()
+    assert path.with_name(f"{path.name}-wal").stat().st_size < 5_000_000
 
 
 def test_a_lowered_limit_gives_space_back(place: Place, path: Path, open_at: Opener) -> None:

@@ -2,10 +2,66 @@
 
 import os
 import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 
 from pipeline_inspector.store.base import Control, Store
 from tests.store.places import Place, batch, sealed
+
+NOBODY = 65534
+Numbered = list[tuple[int, str]]
+
+
+class Hand:
+    """A store at ``place``, and what may be done to it in any order."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.store = place.open(limit=100_000)
+
+    def append(self, names: Sequence[str]) -> list[int]:
+        """The numbers given to records of these names."""
+        records = [sealed(name) for name in names]
+        self.store.append(records)
+        return [one.summary.seq for one in records]
+
+    def after(self, seq: int, limit: int) -> Numbered:
+        """Numbers and names of the first records after ``seq``."""
+        return [(row.seq, row.id) for row in self.store.after(seq, limit)]
+
+    def newest(self) -> Numbered:
+        """Numbers and names of all records, newest first."""
+        return [(row.seq, row.id) for row in self.store.newest()]
+
+    def prune(self, keep: int) -> int:
+        """How many of the oldest went."""
+        return self.store.prune(keep)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.store.clear()
+
+    def reopen(self) -> None:
+        """Go on as another process would."""
+        self.store.close()
+        self.store = self.place.open(limit=100_000)
+
+    def close(self) -> None:
+        """Let go."""
+        self.store.close()
+
+
+def obey(orders: Connection) -> None:
+    """Be the process behind a ``FarHand``."""
+    hand: Hand | None = None
+    while (order := orders.recv()) is not None:
+        name, arguments = order
+        if hand is None or name == "begin":
+            hand = Hand(*arguments)
+            orders.send(None)
+        else:
+            orders.send(getattr(hand, name)(*arguments))
 
 
 def opened_by_fork(store: Store, name: str) -> int:
@@ -47,8 +103,18 @@ def switch_off(place: Place, layer: str) -> None:
     store.close()
 
 
-def append_and_die(place: Place, size: int) -> None:
+def append_and_die(place: Place, size: int, payload_size: int = 4) -> None:
     """Append once and be killed before anything can be closed."""
     store = place.open()
-    store.append(batch(size))
+    store.append([sealed(payload=os.urandom(payload_size)) for _ in range(size)])
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def append_as_another_user(place: Place, name: str, answer: Connection) -> None:
+    """Append one record as somebody who is not root, and answer with what is listed and what is told to be wrong."""
+    if os.geteuid() == 0:
+        os.setuid(NOBODY)
+    store = place.open()
+    store.append([sealed(name)])
+    answer.send(([row.id for row in store.after(0, 10)], store.problems()))
+    store.close()

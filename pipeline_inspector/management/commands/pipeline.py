@@ -84,6 +84,7 @@ class Command(BaseCommand):
             self.stdout.write(to_json(answer).decode())
         else:
             self.stdout.write(text.lines(text.chain(plan, state, findings, self.style)))
+            self.stdout.write(f"\nRequests are kept in {reader.store.location()}.")
 
     def switch_off(self, reader: Reader, options: dict[str, Any]) -> None:
         """A layer off for everyone, and what will miss it."""
