@@ -135,7 +135,6 @@ class OutermostMiddleware:
                 raise
             finally:
                 current.reset(token)
-                tape.task = None
             tape.end = now()
             self.close(tape, request, response)
             return response

@@ -24,7 +24,7 @@ from django.conf import settings
 
 from pipeline_inspector import clock, conf, faults
 from pipeline_inspector.probes.base import belongs_to_user
-from pipeline_inspector.recording.frames import OURS
+from pipeline_inspector.recording.frames import OURS, stacks
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.records import Frame, Process, Stage
 
@@ -159,7 +159,7 @@ def _moment(name: str) -> bool:
     try:
         own = threading.current_thread()
         state.paths[name] = call_path()
-        frames = _others()
+        frames = stacks()
         for thread in threading.enumerate():
             if thread is not own and (thread is threading.main_thread() or thread.name == _DJANGO_MAIN_THREAD):
                 state.paths[f"{name} ({thread.name})"] = _path(frames.get(thread.ident or 0))
@@ -194,18 +194,11 @@ def call_path() -> list[Frame]:
     return _path(sys._getframe(1))
 
 
-def _others() -> dict[int, FrameType]:
-    """Where the other threads are. Without the one that asks: its own frame among its own variables is a cycle."""
-    frames = sys._current_frames()
-    del frames[threading.get_ident()]
-    return frames
-
-
 def software() -> str:
     """The server that calls us, with its version where it is a package, such as ``uvicorn 0.32.0``; "" when unknown."""
     try:
         own = _files(sys._getframe(1))
-        others = [file for frame in _others().values() for file in _files(frame)]
+        others = [file for frame in stacks().values() for file in _files(frame)]
     except Exception as error:
         faults.note("probes: server software", error)
         return ""

@@ -6,8 +6,8 @@ What this leaves behind is all that survives of a request: no reference to it, i
 import re
 import sys
 import threading
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
 from types import CodeType
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, P
 from pipeline_inspector.recording import gate, views
 from pipeline_inspector.recording.changes import Comparer
 from pipeline_inspector.recording.rows import Rows, own_pid
+from pipeline_inspector.recording.standing import Survey
 from pipeline_inspector.recording.tape import (
     AGAIN,
     CACHE,
@@ -137,9 +138,10 @@ class Sealer:
             summary.began = self._changed()
         return gate.close(summary, sealed, plan.id, gate.known(tape, self._redactor))
 
-    def row(self, tape: Tape) -> Summary:
-        """The row of a request that is still in hand."""
-        return gate.row(self._rows.running(tape), gate.known(tape, self._redactor))
+    def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
+        """The rows of requests that are still in hand, with one look at the threads for all of them."""
+        survey = cache(Survey)
+        return [gate.row(self._rows.running(tape, survey), gate.known(tape, self._redactor)) for tape in tapes]
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
