@@ -11,7 +11,7 @@ import pipeline_inspector
 from pipeline_inspector import faults
 
 OURS = str(Path(pipeline_inspector.__file__).parent) + "/"
-_DJANGO = str(Path(django.__file__).parent) + "/"
+DJANGO = str(Path(django.__file__).parent) + "/"
 _GENERATED = "<"
 _INSTALLED = ("/site-packages/", "/dist-packages/", "/lib/python")
 _DEEPEST = range(80)
@@ -62,7 +62,7 @@ def _learn(file: str) -> bool | None:
 
 def belongs_to_user(file: str) -> bool:
     """Is ``file`` a source of the site's own?"""
-    return not file.startswith((OURS, _DJANGO, _GENERATED)) and not any(part in file for part in _INSTALLED)
+    return not file.startswith((OURS, DJANGO, _GENERATED)) and not any(part in file for part in _INSTALLED)
 
 
 def without_ours(traceback: TracebackType | None) -> TracebackType | None:

@@ -119,6 +119,15 @@ def test_two_like_queries_are_grouped_but_not_called_n_plus_one() -> None:
     assert "N+1" not in text
 
 
+def test_what_does_not_fetch_is_grouped_but_not_called_n_plus_one() -> None:
+    saves = [Query(1, "INSERT INTO a VALUES (1)", duplicate_group=1, in_transaction=n > 0) for n in range(4)]
+    text = _text(tabs.body("queries", _bare(queries=saves), BASE))
+    assert "×4" in text
+    assert "N+1" not in text
+    assert "4 of them write" in text
+    assert "3 of 4 in transaction" in text
+
+
 def test_the_whole_statement_can_be_copied() -> None:
     sql = "SELECT " + ", ".join(f"column_{n}" for n in range(300)) + " FROM wide"
     assert f'data-copy="{sql}"' in tabs.body("queries", _bare(queries=[Query(1, sql)]), BASE)

@@ -12,6 +12,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 
 from pipeline_inspector import faults
+from pipeline_inspector.recording.chain import LEARNING
 from pipeline_inspector.records import RequestRecord
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import journey
@@ -192,6 +193,25 @@ def test_the_layer_that_chose_the_urlconf_is_named(interface: str) -> None:
     assert record.route.urlconf == "tests.scenarios.other_urls"
     assert record.route.urlconf_set_by == HERE + "ChooseUrls"
     assert len(record.layers) == 3
+
+
+@both
+@pytest.mark.parametrize("chosen_by", [("ChooseUrls",), ("ChooseOwnUrls", "ChooseUrls")])
+def test_the_layer_that_chose_the_urlconf_is_named_in_every_request_of_a_chain(
+    interface: str, chosen_by: tuple[str, ...]
+) -> None:
+    layers = [*chain(Spec("L0")), *(HERE + name for name in chosen_by), *chain(Spec("L2"), Spec("L3"))]
+    with site(layers), record_pipeline() as records:
+        handler = WSGIHandler() if interface == "wsgi" else ASGIHandler()
+        for number in range(LEARNING + 5):
+            assert len(records) == number  # a chain learns as its records are made
+            if isinstance(handler, WSGIHandler):
+                through_wsgi(handler, "/class/")
+            else:
+                asyncio.run(through_asgi(handler, "/class/"))
+    routes = [record.route for record in records]
+    assert {route and route.urlconf_set_by for route in routes} == {HERE + chosen_by[-1]}
+    assert {route and route.urlconf for route in routes} == {"tests.scenarios.other_urls"}
 
 
 @both
