@@ -54,7 +54,7 @@ class Survey:
         awaited = self._awaited.get(tape.number) or tape.task
         if awaited is None and tape.chain.interface == "wsgi":  # the chain is through, the response being read
             awaited = self._lent.get(tape.thread)
-        suspended = list(_awaiting(awaited))[::-1]
+        suspended = list(awaiting(awaited))[::-1]
         frames = self._at.get(tape.number) or suspended
         return Stand(_line(frames), _hook(frames) or _hook(suspended))
 
@@ -95,7 +95,7 @@ def _tape_of(frame: FrameType, file: str) -> Tape | None:
     return found if type(found) is Tape else None
 
 
-def _awaiting(awaited: Any) -> Iterator[FrameType]:
+def awaiting(awaited: Any) -> Iterator[FrameType]:
     """The frames of a suspended coroutine or task, and of what it awaits, outermost first."""
     for _ in _DEEPEST:
         frame: FrameType | None
