@@ -61,7 +61,7 @@ def _before_this_task() -> list[FrameType]:
         frames = list(awaiting(task))
         for number, frame in enumerate(frames):
             if frame.f_code is _HANDLE and mine in (frame.f_locals.get("tasks") or ()):
-                return frames[: number + 1]
+                return [frame for frame in frames[: number + 1] if not _is_ours(frame)]
     return []
 
 
@@ -81,10 +81,14 @@ def _before_this_thread(stack: list[FrameType]) -> list[FrameType]:
 def _stack(frame: FrameType | None) -> list[FrameType]:
     found: list[FrameType] = []
     while frame is not None and len(found) < FRAMES_KEPT:
-        if not frame.f_code.co_filename.startswith(OURS):
+        if not _is_ours(frame):
             found.append(frame)
         frame = frame.f_back
     return found
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(OURS)
 
 
 def _told(frames: Iterable[FrameType]) -> list[Frame]:

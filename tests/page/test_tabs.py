@@ -207,6 +207,19 @@ def test_the_server_tab_tells_stages_in_order_and_the_call_path() -> None:
     assert "daphne 4.1.2" in text
 
 
+def test_the_server_tab_tells_what_was_sent_and_that_the_client_left() -> None:
+    sample = samples.record("streaming", 8)
+    assert sample.response is not None
+    sample.response.body_bytes, sample.response.chunks = 40, 4
+    sample.response.first_byte_ns, sample.response.last_byte_ns = 12_000_000, 14_500_000
+    assert "Sent 40 B in 4 pieces, from 12.0 ms to 14.5 ms" in _text(tabs.body("server", sample, BASE))
+    sample.state = "aborted"
+    text = _text(tabs.body("server", sample, BASE))
+    assert "Sent 40 B in 4 pieces, from 12.0 ms ; the client went away before the end" in text
+    sample.response = None
+    assert "Sent nothing: the client went away" in _text(tabs.body("server", sample, BASE))
+
+
 def test_a_stage_the_server_told_itself_is_not_told_twice() -> None:
     sample = samples.record("passed", 8)
     sample.server.stages.append(Stage("first byte", sample.duration_ns + 5))
