@@ -135,7 +135,6 @@ class OutermostMiddleware:
                 raise
             finally:
                 current.reset(token)
-                tape.task = None
             tape.end = now()
             self.close(tape, request, response)
             return response
@@ -223,14 +222,15 @@ class OutermostMiddleware:
         """Give the steps of a stream their tape. Files keep their own iterator, so that servers can send them."""
         if getattr(response, "file_to_stream", None) is not None:
             return
+        asgi = tape.chain.interface == "asgi"
+        if not asgi and tape.transport is None:
+            tape.transport = Transport(None)
+            tape.transport.tape = tape
         if response.is_async:
-            response._iterator = AsyncStream(response._iterator, tape)
-        elif tape.chain.interface == "asgi":
+            response._iterator = AsyncStream(response._iterator, tape, None if asgi else tape.transport)
+        elif asgi:
             response._iterator = QuietStream(response._iterator, tape, Transport(None))
         else:
-            if tape.transport is None:
-                tape.transport = Transport(None)
-                tape.transport.tape = tape
             response._iterator = SyncStream(response._iterator, tape, tape.transport)
 
     @staticmethod

@@ -327,7 +327,8 @@ class NotUsed(msgspec.Struct, frozen=True):
 
 
 class PlanLayer(msgspec.Struct):
-    """One layer of a loaded chain. ``import_ns``/``construct_ns``: what its import and its factory call took."""
+    """One layer of a loaded chain. ``import_ns``/``construct_ns``: what its import (0: it was imported before)
+    and its factory call took."""
 
     index: int
     id: str
@@ -375,8 +376,9 @@ class Process(msgspec.Struct):
     """One process that serves or served the site, for the start-up page and the restart marks of the list.
 
     ``path`` holds, for each of three moments (``apps ready``, ``chain loaded``, ``first request``), the call stack then,
-    outermost frame first. ``apps`` and ``layers``: name and nanoseconds. ``changed_files``: sources newer than the
-    process before it.
+    outermost frame first. ``apps``: name, nanoseconds of importing its models and of ``ready()``; ``layers``: path,
+    nanoseconds of import and of construction; 0 is what could not be seen, or was done before. ``changed_files``:
+    sources newer than the process before it.
     """
 
     id: str

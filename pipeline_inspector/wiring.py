@@ -5,9 +5,11 @@
 
 import re
 from functools import cache
+from inspect import unwrap
 from typing import Any
 
 from django.conf import settings
+from django.core.handlers.base import BaseHandler
 from django.core.signals import setting_changed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -16,7 +18,7 @@ from pipeline_inspector import clock, conf, live, middleware
 from pipeline_inspector.control import toggles
 from pipeline_inspector.page import asgi as page_asgi
 from pipeline_inspector.page import views
-from pipeline_inspector.probes import access_log, install, loader, server, startup
+from pipeline_inspector.probes import access_log, install, loader, paths, server, startup
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.redaction import Redactor
@@ -65,7 +67,7 @@ class Surroundings(middleware.Surroundings):
 
     def first_request(self, chain: LoadedChain) -> None:
         startup.first_request(chain.interface)
-        chain.call_path = startup.call_path()
+        chain.call_path = paths.from_server()
         chain.software = startup.software()
 
 
@@ -139,7 +141,7 @@ def _is_own_socket(scope: Any) -> bool:
 def _loaded(chain: LoadedChain) -> None:
     _refresh()
     layers = [(layer.path, layer.import_ns, layer.construct_ns) for layer in reversed(chain.layers)]
-    startup.chain_loaded(chain.interface, layers)
+    startup.chain_loaded(chain.interface, layers, unwrap(BaseHandler.load_middleware))
     if not _forced:
         recorder.loaded(chain)
 

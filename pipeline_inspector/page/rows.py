@@ -38,14 +38,22 @@ def row(summary: Summary, base: str, selected: bool = False) -> str:
 
 def told_of(summary: Summary) -> str:
     """What is most worth saying about a request in one line."""
-    if summary.state == "running" and summary.layer_now:
-        return "in " + short_name(summary.layer_now.partition("#")[0])
+    if summary.state == "running":
+        return _place_of(summary)
     if summary.answered_by:
         return f"{short_name(summary.answered_by.partition('#')[0])} answered"
     if summary.exception == "Resolver404":
         return "no view matched"
     told = class_name(summary.exception or "") or summary.note or summary.view or summary.route
     return told or ("no view matched" if summary.status == 404 else "")
+
+
+def _place_of(summary: Summary) -> str:
+    """Where a request in hand is: its layer or view, and the source line once it stands there."""
+    inside = short_name(summary.layer_now.partition("#")[0]) if summary.layer_now else summary.view
+    file, _, line = (summary.where or "").rpartition(":")
+    places = f"in {inside}" if inside else "", f"at {short_path(file)}:{line}" if file else ""
+    return " ".join(place for place in places if place)
 
 
 def _kind(summary: Summary) -> str:

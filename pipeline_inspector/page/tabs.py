@@ -19,7 +19,7 @@ LINES = 200
 """No tab shows more lines than this; what is left out is counted."""
 
 N_PLUS_ONE = 3
-"""From so many like statements on, a group is called by that name."""
+"""From so many like statements that fetch on, a group is called by that name."""
 
 
 class Tab(NamedTuple):
@@ -166,6 +166,9 @@ def _on(side: str, changes: Iterable[Change]) -> list[Change]:
 # -- queries --------------------------------------------------------------------------------------------------------
 
 
+_WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE")
+
+
 class _Execution(NamedTuple):
     """One run of a statement."""
 
@@ -182,6 +185,7 @@ class _Group(NamedTuple):
     runs: list[_Execution]
     ns: int
     n_plus_one: bool
+    transaction: str
 
 
 def _queries(record: RequestRecord) -> dict[str, Any]:
@@ -192,7 +196,7 @@ def _queries(record: RequestRecord) -> dict[str, Any]:
         "groups": shown,
         "hidden": hidden,
         "total_ns": sum(group.ns for group in groups),
-        "writes": sum(not query.sql.lstrip(" (").upper().startswith("SELECT") for query in record.queries),
+        "writes": sum(query.sql.lstrip(" (").upper().startswith(_WRITES) for query in record.queries),
         "repeated": [group for group in groups if group.n_plus_one],
     }
 
@@ -211,7 +215,16 @@ def _group(queries: list[Query], places: Places) -> _Group:
         _Execution(query, places.duration(query.span), places.start(query.span), places.of(query.span))
         for query in queries
     ]
-    return _Group(readable(queries[0].sql), runs, sum(run.ns for run in runs), len(runs) >= N_PLUS_ONE)
+    n_plus_one = len(runs) >= N_PLUS_ONE and _fetches(queries[0])
+    inside = sum(query.in_transaction for query in queries)
+    transaction = (
+        "in transaction" if inside == len(runs) else f"{inside} of {len(runs)} in transaction" if inside else ""
+    )
+    return _Group(readable(queries[0].sql), runs, sum(run.ns for run in runs), n_plus_one, transaction)
+
+
+def _fetches(query: Query) -> bool:
+    return query.sql.lstrip(" (").upper().startswith(("SELECT", "WITH"))
 
 
 # -- templates ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ it put on last, and costs two more calls per query. What happens beneath Django'
 quoting that ``DEBUG`` asks SQLite for) is not a query here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, wraps
 from sys import _getframe
 from threading import get_ident
@@ -22,6 +22,11 @@ from pipeline_inspector.recording.tape import QUERY, Tape, current
 UNKNOWN = -1
 """Rows that the driver did not count; parameter sets that came from an iterator."""
 
+_FETCHES = frozenset({"fetchone", "fetchmany", "fetchall"})
+_SIZED = frozenset({list, tuple})
+_ROWS = "_pipeline_rows"
+"""Where a cursor has the count of what is fetched from it: a list of one number, which the tape holds too."""
+
 Method = Callable[..., Any]
 
 _now = clock.now
@@ -33,6 +38,8 @@ def install() -> None:
     CursorWrapper.execute = _execute(CursorWrapper.execute)  # type: ignore[method-assign]
     CursorWrapper.executemany = _executemany(CursorWrapper.executemany)  # type: ignore[method-assign]
     CursorWrapper.callproc = _callproc(CursorWrapper.callproc)  # type: ignore[method-assign]
+    CursorWrapper.__getattr__ = _getattr(CursorWrapper.__getattr__)  # type: ignore[method-assign]
+    CursorWrapper.__iter__ = _iter(CursorWrapper.__iter__)  # type: ignore[method-assign]
 
 
 def _execute(original: Method) -> Method:
@@ -92,6 +99,57 @@ def _callproc(original: Method) -> Method:
     return callproc
 
 
+def _getattr(original: Method) -> Method:
+    """Where Django's cursor asks the driver's for its ``fetch`` methods: rows are counted that the driver did not count.
+
+    The method stays on the cursor until the next statement, so that no fetch but the first asks.
+    """
+
+    @wraps(original)
+    def __getattr__(self: CursorWrapper, name: str) -> Any:  # noqa: N807
+        found = original(self, name)
+        if name in _FETCHES:
+            own = self.__dict__
+            if _ROWS in own:
+                found = own[name] = _counting(found, own[_ROWS], one=name == "fetchone")
+        return found
+
+    return __getattr__
+
+
+def _counting(fetch: Method, rows: list[int], *, one: bool) -> Method:
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        try:
+            fetched = fetch(*args, **kwargs)
+        except BaseException as error:
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+            raise
+        if one:
+            rows[0] = max(rows[0], 0) + (fetched is not None)
+        elif type(fetched) in _SIZED:
+            rows[0] = max(rows[0], 0) + len(fetched)
+        return fetched
+
+    return counting
+
+
+def _iter(original: Method) -> Method:
+    @wraps(original)
+    def __iter__(self: CursorWrapper) -> Any:  # noqa: N807
+        rows = self.__dict__.get(_ROWS)
+        return original(self) if rows is None else _counted(original(self), rows)
+
+    return __iter__
+
+
+def _counted(found: Iterator[Any], rows: list[int]) -> Iterator[Any]:
+    rows[0] = max(rows[0], 0)
+    for row in found:
+        rows[0] += 1
+        yield row
+
+
 def _keep(
     tape: Tape,
     start: int,
@@ -105,10 +163,17 @@ def _keep(
 ) -> None:
     tape.query_count += 1
     try:
-        rows = None
+        rows: Any = UNKNOWN
         failure = None
         if error is None:
             rows = getattr(cursor.cursor, "rowcount", None)
+            rows = UNKNOWN if rows is None else rows
+            own = cursor.__dict__
+            if _ROWS in own:
+                for name in (_ROWS, *_FETCHES):
+                    own.pop(name, None)
+            if rows <= 0:
+                rows = own[_ROWS] = [rows]
         else:
             failure = type(error).__name__
             if error.__traceback__ is not None:
@@ -124,7 +189,7 @@ def _keep(
                 sql if type(sql) is str else str(sql),
                 params,
                 connection.alias,
-                UNKNOWN if rows is None else rows,
+                rows,
                 sets,
                 connection.in_atomic_block,
                 failure,

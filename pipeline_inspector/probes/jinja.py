@@ -117,11 +117,9 @@ class _Root:
 def _begin(nested: list[list[Any]], template: Any, context: Any) -> list[Any] | None:
     """A parent is rendered in the context of its child, what is included in one of its own."""
     try:
-        if context.name != template.name:
-            return _add(nested, template, (), "extends")
         known = context.globals_keys
         names = tuple(islice((name for name in context.parent if name not in known), KEYS_KEPT))
-        return _add(nested, template, names, "include")
+        return _add(nested, template, names, "include" if context.name == template.name else "extends")
     except Exception as fault:
         faults.note("probes: template", fault)
         return None

@@ -6,6 +6,7 @@ Layers are matched by order, not by identity: the first conversion after a facto
 object another tool made of it. No middleware class, function or instance is touched.
 """
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from threading import RLock
@@ -75,11 +76,12 @@ class Builder:
 
     def import_string(self, path: str) -> Any:
         """In the place of Django's: the stand-in of what ``path`` names."""
+        known = path.rpartition(".")[0] in sys.modules
         start = clock.now()
         factory = self.plain_import(path)
         if path in self._hidden:
             return factory
-        return Factory(factory, LoadedLayer(path, factory, clock.now() - start), self)
+        return Factory(factory, LoadedLayer(path, factory, 0 if known else clock.now() - start), self)
 
     def convert(self, get_response: Any) -> Any:
         """In the place of ``convert_exception_to_response``: the seam of the core, then of each layer made."""

@@ -9,7 +9,6 @@ import os
 import platform
 import secrets
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -23,15 +22,14 @@ from django.apps import AppConfig, apps
 from django.conf import settings
 
 from pipeline_inspector import clock, conf, faults
+from pipeline_inspector.probes import paths
 from pipeline_inspector.probes.base import belongs_to_user
-from pipeline_inspector.recording.frames import OURS
+from pipeline_inspector.recording.frames import stacks
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.records import Frame, Process, Stage
 
 APPS_READY, CHAIN_LOADED, FIRST_REQUEST = "apps ready", "chain loaded", "first request"
-FRAMES_KEPT = 100
 CHANGED_KEPT = 200
-_DJANGO_MAIN_THREAD = "django-main-thread"
 
 # What a file on the stack tells; the first that fits is the server. The second text is the distribution's name.
 _SERVERS = (
@@ -135,11 +133,19 @@ def watch_apps() -> None:
         _time_once(config, "ready", _state.readies)
 
 
-def chain_loaded(interface: str, layers: Iterable[tuple[str, int, int]] = ()) -> None:
-    """A handler has loaded its chain; the first one counts. ``layers``: path, ns to import, ns to construct."""
+def chain_loaded(
+    interface: str, layers: Iterable[tuple[str, int, int]] = (), loader: Callable[..., Any] | None = None
+) -> None:
+    """A handler has loaded its chain; the first one counts. ``layers``: path, ns to import, ns to construct. ``loader`` is
+    the function that loaded it, which has just returned: the last step of the path."""
     if _moment(CHAIN_LOADED):
         _state.interface = interface
         _state.layers = list(layers)
+        code = getattr(loader, "__code__", None)
+        if code is not None:
+            _state.paths.setdefault(CHAIN_LOADED, []).append(
+                Frame(code.co_qualname, code.co_filename, code.co_firstlineno)
+            )
 
 
 def first_request(interface: str) -> None:
@@ -157,12 +163,10 @@ def _moment(name: str) -> bool:
     state.moments[name] = clock.now() - state.started
     state.told = None
     try:
-        own = threading.current_thread()
-        state.paths[name] = call_path()
-        frames = _others()
-        for thread in threading.enumerate():
-            if thread is not own and (thread is threading.main_thread() or thread.name == _DJANGO_MAIN_THREAD):
-                state.paths[f"{name} ({thread.name})"] = _path(frames.get(thread.ident or 0))
+        state.paths[name] = paths.here()
+        frames = stacks()
+        for thread in paths.main_threads():
+            state.paths[f"{name} ({thread.name})"] = paths.of(frames.get(thread.ident or 0))
     except Exception as error:
         faults.note("probes: start-up", error)
     return True
@@ -189,23 +193,11 @@ def _time_once(config: AppConfig, method: str, times: dict[str, int]) -> None:
 # -- what is told -------------------------------------------------------------------------------------------------------
 
 
-def call_path() -> list[Frame]:
-    """The call stack of this thread, outermost first, without our own frames."""
-    return _path(sys._getframe(1))
-
-
-def _others() -> dict[int, FrameType]:
-    """Where the other threads are. Without the one that asks: its own frame among its own variables is a cycle."""
-    frames = sys._current_frames()
-    del frames[threading.get_ident()]
-    return frames
-
-
 def software() -> str:
     """The server that calls us, with its version where it is a package, such as ``uvicorn 0.32.0``; "" when unknown."""
     try:
         own = _files(sys._getframe(1))
-        others = [file for frame in _others().values() for file in _files(frame)]
+        others = [file for frame in stacks().values() for file in _files(frame)]
     except Exception as error:
         faults.note("probes: server software", error)
         return ""
@@ -269,19 +261,9 @@ def _arguments() -> list[str]:
     return told
 
 
-def _path(frame: FrameType | None) -> list[Frame]:
-    found: list[Frame] = []
-    while frame is not None and len(found) < FRAMES_KEPT:
-        code = frame.f_code
-        if not code.co_filename.startswith(OURS):
-            found.append(Frame(code.co_qualname, code.co_filename, frame.f_lineno or 0))
-        frame = frame.f_back
-    return found[::-1]
-
-
 def _files(frame: FrameType | None) -> list[str]:
     found: list[str] = []
-    while frame is not None and len(found) < FRAMES_KEPT:
+    while frame is not None and len(found) < paths.FRAMES_KEPT:
         found.append(frame.f_code.co_filename.replace("\\", "/"))
         frame = frame.f_back
     return found

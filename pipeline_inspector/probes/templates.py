@@ -97,6 +97,11 @@ def _extends(original: Method) -> Method:
         tape = current.get()
         if tape is None or not tape.open:
             return original(self, context)
+        try:
+            keys = _names(context)
+        except Exception as fault:
+            faults.note("probes: template context", fault)
+            keys = ()
         found: list[Any] = []
         token = _parents.set(found)
         start = _now()
@@ -109,7 +114,7 @@ def _extends(original: Method) -> Method:
             end = _now()
             _parents.reset(token)
             if found:
-                keep(tape, start, end, found[0], "django", (), "extends")
+                keep(tape, start, end, found[0], "django", keys, "extends")
 
     return render
 

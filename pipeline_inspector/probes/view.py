@@ -1,15 +1,17 @@
 """The view, timed at the one object that nobody but Django's core sees: what ``make_view_atomic`` returns.
 
-``resolver_match.func`` stays the developer's own. The wrapper is a coroutine function exactly when the view is one.
+``resolver_match.func`` stays the developer's own. The wrapper is a coroutine function exactly when the view is one. Of a
+class-based view ``View.dispatch`` tells the method that it chooses.
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, update_wrapper, wraps
 from threading import get_ident
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.core.handlers.base import BaseHandler
+from django.views import View as ClassView
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
@@ -22,7 +24,8 @@ _known: dict[int, tuple[View, View]] = {}
 
 
 def install() -> None:
-    """Wrap ``BaseHandler.make_view_atomic``. Once per process; twice is harmless."""
+    """Wrap ``BaseHandler.make_view_atomic`` and ``View.dispatch``. Once per process; twice is harmless."""
+    _watch_dispatch()
     original = BaseHandler.make_view_atomic
     if getattr(original, "_pipeline_inspector", False):
         return
@@ -45,6 +48,37 @@ def install() -> None:
 
     make_view_atomic._pipeline_inspector = True  # type: ignore[attr-defined]
     BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[method-assign]
+
+
+@cache
+def _watch_dispatch() -> None:
+    original = ClassView.dispatch
+
+    def dispatch(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        tape = getattr(request, "_pipeline_tape", None)
+        if tape is not None:
+            try:
+                _keep_method(tape, self, request)
+            except Exception as fault:
+                faults.note("probes: dispatch", fault)
+        return original(self, request, *args, **kwargs)
+
+    ClassView.dispatch = update_wrapper(dispatch, original)  # type: ignore[method-assign]
+    vars(dispatch).clear()  # as_view() puts what it finds here on every view
+
+
+def _keep_method(tape: Any, instance: Any, request: Any) -> None:
+    """The method that ``View.dispatch`` is about to choose, as it chooses: once, and of the view that was resolved."""
+    view = tape.view
+    if view is None or len(view) > 2 or getattr(view[0], "view_class", None) is not type(instance):
+        return
+    name = request.method.lower()
+    own = vars(instance).get(name)  # HEAD is answered by get()
+    if name not in instance.http_method_names or (own is None and not hasattr(type(instance), name)):
+        name = "http_method_not_allowed"
+    elif own is not None:
+        name = getattr(own, "__name__", name)
+    tape.view = *view, name
 
 
 def _learn(view: View, *, last: bool) -> View:

@@ -1,5 +1,7 @@
 """Where the user's own code stands on a stack, and how a traceback looks without us."""
 
+import sys
+import threading
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
@@ -9,7 +11,7 @@ import pipeline_inspector
 from pipeline_inspector import faults
 
 OURS = str(Path(pipeline_inspector.__file__).parent) + "/"
-_DJANGO = str(Path(django.__file__).parent) + "/"
+DJANGO = str(Path(django.__file__).parent) + "/"
 _GENERATED = "<"
 _INSTALLED = ("/site-packages/", "/dist-packages/", "/lib/python")
 _DEEPEST = range(80)
@@ -19,6 +21,14 @@ _BORROWED = "/asgiref/current_thread_executor.py"
 
 # By file, not by code object: a code object hashes its whole bytecode each time it is looked up. None: look no further.
 _is_users: dict[str, bool | None] = {}
+
+
+def stacks() -> dict[int, FrameType]:
+    """Where the other threads are, by their number. Without the one that asks: its own frame among its own variables is a
+    cycle."""
+    frames = sys._current_frames()
+    del frames[threading.get_ident()]
+    return frames
 
 
 def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
@@ -52,7 +62,7 @@ def _learn(file: str) -> bool | None:
 
 def belongs_to_user(file: str) -> bool:
     """Is ``file`` a source of the site's own?"""
-    return not file.startswith((OURS, _DJANGO, _GENERATED)) and not any(part in file for part in _INSTALLED)
+    return not file.startswith((OURS, DJANGO, _GENERATED)) and not any(part in file for part in _INSTALLED)
 
 
 def without_ours(traceback: TracebackType | None) -> TracebackType | None:

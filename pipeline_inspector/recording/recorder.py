@@ -45,8 +45,8 @@ class Sealing(Protocol):
     def seal(self, tape: Tape) -> Sealed:
         """The tape as plain data."""
 
-    def row(self, tape: Tape) -> Summary:
-        """The row of a running request."""
+    def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
+        """The rows of running requests."""
 
 
 class Keeping(Protocol):
@@ -120,6 +120,7 @@ def finish(tape: Tape) -> None:
     if running.pop(tape.number, None) is None:
         return
     tape.open = False
+    tape.task = None
     if _diverted:
         _diverted[-1].append(tape)
         return
@@ -372,8 +373,7 @@ class Keeper:
 
 
 def _rows(outlets: Outlets) -> list[Summary]:
-    sealer = outlets.sealer()
-    return [sealer.row(tape) for tape in list(running.values()) if not tape.closed_at]
+    return outlets.sealer().rows(tape for tape in list(running.values()) if not tape.closed_at)
 
 
 def clear(tape: Tape) -> None:

@@ -1,16 +1,19 @@
 """The row of a request: what a list shows of it, finished or still in hand. Runs on the recorder thread only."""
 
 import os
-import sys
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from pipeline_inspector import clock, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError
 from pipeline_inspector.recording import views
-from pipeline_inspector.recording.frames import users_line
+from pipeline_inspector.recording.standing import Stand, Survey
 from pipeline_inspector.recording.tape import ENTRY, EXIT, HOOK, OFF, STRIDE, Tape
 from pipeline_inspector.records import Segments, Summary
+
+STANDS_AFTER = 500_000_000
+"""Nanoseconds after which a request that still runs is told with the source line where it stands."""
 
 
 @cache
@@ -30,22 +33,14 @@ class Rows:
         self._process = process
         self._redactor = redactor
 
-    def running(self, tape: Tape) -> Summary:
-        """The row of a request that still runs: nothing of it is packed. Durations are up to this moment."""
-        slots = tape.slots
-        inside = next((base for base in range(0, len(slots), STRIDE) if slots[base + ENTRY] not in (0, OFF)), None)
-        now_in = None
-        if inside is not None and inside:
-            left = slots[inside + EXIT]
-            outer = [layer for layer in tape.chain.layers if not slots[layer.position * STRIDE + EXIT]]
-            now_in = tape.chain.layers[inside // STRIDE - 1].id if not left else (outer[0].id if outer else None)
-        elif inside == 0 and slots[EXIT]:
-            outer = [
-                layer
-                for layer in tape.chain.layers
-                if slots[layer.position * STRIDE + ENTRY] != OFF and not slots[layer.position * STRIDE + EXIT]
-            ]
-            now_in = outer[0].id if outer else None
+    def running(self, tape: Tape, survey: Callable[[], Survey]) -> Summary:
+        """The row of a request that still runs: nothing of it is packed. Durations are up to this moment.
+
+        ``survey`` gives a look at the threads: asked when the request has run long enough to be told where it stands.
+        """
+        age = clock.now() - tape.opened_at
+        stand = survey().stand(tape) if age > STANDS_AFTER else Stand("", 0)
+        within = stand.hook or _within(tape)
         view = views.describe(tape.view[0])[0].rpartition(".")[2] if tape.view else ""
         return Summary(
             id=self.identity(tape),
@@ -64,8 +59,8 @@ class Rows:
             plan_id=tape.chain.plan().id,
             deepest=_deepest(tape),
             toggles=list(tape.off),
-            layer_now=now_in,
-            where=_where(tape) if clock.now() - tape.opened_at > 500_000_000 else None,
+            layer_now=tape.chain.layers[within - 1].id if within else None,
+            where=stand.line or None,
         )
 
     def _query(self, tape: Tape) -> str:
@@ -110,6 +105,14 @@ class Rows:
             deepest=_deepest(tape),
             toggles=list(tape.off),
         )
+
+
+def _within(tape: Tape) -> int:
+    """The position of the layer that the request is in: on its way in the innermost it reached, on its way out the
+    innermost it has not left. 0 in the core and when the chain is through."""
+    slots = tape.slots
+    reached = [base for base in range(0, len(slots), STRIDE) if slots[base + ENTRY] not in (0, OFF)]
+    return next((base // STRIDE for base in reached if not slots[base + EXIT]), 0) if not tape.end else 0
 
 
 def _innermost_reached(tape: Tape) -> int:
@@ -181,15 +184,3 @@ def _outer_total(templates: list[tuple[Any, ...]]) -> int:
             total += end - start
             outer_start = start
     return total
-
-
-def _where(tape: Tape) -> str | None:
-    frame = sys._current_frames().get(tape.view_thread or tape.thread)
-    task = tape.task
-    if task is not None:
-        stack = task.get_stack(limit=1)
-        frame = stack[-1] if stack else frame
-    code, line = users_line(frame) if frame is not None else (None, 0)
-    if code is None and frame is not None:
-        code, line = frame.f_code, frame.f_lineno
-    return f"{code.co_filename}:{line}" if code is not None else None

@@ -6,8 +6,8 @@ What this leaves behind is all that survives of a request: no reference to it, i
 import re
 import sys
 import threading
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
 from types import CodeType
 from typing import Any
 
@@ -20,8 +20,10 @@ from pipeline_inspector.recording import gate, views
 from pipeline_inspector.recording.changes import Comparer
 from pipeline_inspector.recording.heads import HEADERS_KEPT, Heads
 from pipeline_inspector.recording.rows import Rows, own_pid
+from pipeline_inspector.recording.standing import Survey
 from pipeline_inspector.recording.tape import (
     AGAIN,
+    ATTRIBUTES_IN,
     CACHE,
     COOKIES,
     ENTRY,
@@ -49,7 +51,7 @@ _ANSWERS = 1000
 TEXT_KEPT = 4000
 MESSAGE_KEPT = 1000
 
-_CONVERTER = re.compile(r"<(?:(\w+):)?(\w+)>")
+_CONVERTER = re.compile(r"(?<!\?P)<(?:(\w+):)?(\w+)>")
 _tried: dict[tuple[int, int, str], tuple[list[Any], list[str]]] = {}
 
 
@@ -140,9 +142,13 @@ class Sealer:
             summary.began = self._changed()
         return gate.close(summary, sealed, plan.id, gate.known(tape, self._redactor, head))
 
-    def row(self, tape: Tape) -> Summary:
-        """The row of a request that is still in hand."""
-        return gate.row(self._rows.running(tape), gate.known(tape, self._redactor, self._heads.read(tape.meta)))
+    def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
+        """The rows of requests that are still in hand, with one look at the threads for all of them."""
+        survey = cache(Survey)
+        return [gate.row(self._rows.running(tape, survey), self._secrets(tape)) for tape in tapes]
+
+    def _secrets(self, tape: Tape) -> gate.Known:
+        return gate.known(tape, self._redactor, self._heads.read(tape.meta))
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -174,7 +180,7 @@ class Sealer:
                         texts.number(sql),
                         told,
                         alias,
-                        rows,
+                        rows[0] if type(rows) is list else rows,
                         many,
                         inside,
                         error,
@@ -238,7 +244,7 @@ class Sealer:
     def _view(self, tape: Tape, start: int, threads: "_Threads") -> PackedView | None:
         if tape.view is None and tape.match is None:
             return None
-        view, atomic = tape.view or (tape.match.func, False)
+        view, atomic, *ran = tape.view or (tape.match.func, False)
         name, kind, file, line, decorators, is_async = views.describe(view)
         return PackedView(
             name=name,
@@ -246,7 +252,7 @@ class Sealer:
             file=file,
             line=line,
             atomic=atomic,
-            method=(tape.method or "").lower() if kind == "class" and tape.view_start else "",
+            method=(ran[0] if ran else views.method(view, tape.method)) if kind == "class" and tape.view_start else "",
             decorators=list(decorators),
             made=_since(tape.view_made, start),
             start=_since(tape.view_start, start),
@@ -372,17 +378,16 @@ def _urlconf(tape: Tape) -> str:
 
 
 def _urlconf_setter(tape: Tape) -> int | None:
-    if tape.urlconf is None:
-        return None
-    for layer in reversed(tape.chain.layers):
-        base = layer.position * STRIDE
-        inner = base - STRIDE
-        while inner > 0 and tape.slots[inner + ENTRY] in (0, OFF):
-            inner -= STRIDE
-        before, after = tape.slots[base + 1], tape.slots[inner + 1]
-        if before and after and "urlconf" in after and "urlconf" not in before:
-            return int(layer.position)
-    return None
+    """The position of the layer that chose the URLconf: it was exchanged before the next boundary inward."""
+    setter = outer = 0
+    urlconf = None
+    for base in range(len(tape.slots) - STRIDE, -1, -STRIDE):
+        if tape.slots[base + ENTRY] not in (0, OFF):
+            seen = tape.slots[base + ATTRIBUTES_IN]
+            if seen and seen.get("urlconf") is not urlconf:
+                setter, urlconf = outer, seen.get("urlconf")
+            outer = base // STRIDE
+    return setter or None
 
 
 def _tried_texts(tape: Tape) -> list[str]:

@@ -13,7 +13,8 @@ identity of those named in ``watched``: names that a layer of this chain was see
 ``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, the rest is counted:
 
 ======== ==============================================================================================================
-QUERY    sql, params, alias, rows or -1, how many parameter sets (0: plain), in a transaction, error or None, code, line
+QUERY    sql, params, alias, rows (-1: unknown, [n]: counted while they are fetched), how many parameter sets (0: plain),
+         in a transaction, error or None, code, line
 TEMPLATE name, engine, context keys (tuple), relation (render | include | extends | import), file
 CACHE    alias, operation, key (str), hit (bool or None), code, line
 LOG      level name, logger, message template, arguments, file, line

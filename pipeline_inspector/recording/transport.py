@@ -120,24 +120,37 @@ class SyncStream:
 
 
 class AsyncStream:
-    """The same for an async iterator; under ASGI the sender counts what goes out."""
+    """The same for an async iterator; under ASGI the sender counts what goes out.
 
-    def __init__(self, chunks: Any, tape: Tape) -> None:
+    Under WSGI, ``way`` given, Django reads the whole iterator before the server gets the first chunk.
+    """
+
+    def __init__(self, chunks: Any, tape: Tape, way: Transport | None = None) -> None:
         self._chunks = chunks
         self._tape = tape
+        self._way = way
 
     def __aiter__(self) -> "AsyncStream":
         return self
 
     async def __anext__(self) -> Any:
         token = current.set(self._tape)
+        way = self._way
         try:
-            return await anext(self._chunks)
+            chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            if way is not None:
+                way.first_byte = way.last_byte = now()
+            raise
         except BaseException as error:
             strip(error)
             raise
         finally:
             current.reset(token)
+        if way is not None:
+            way.chunks += 1
+            way.sent += _size(chunk)
+        return chunk
 
 
 class QuietStream(SyncStream):

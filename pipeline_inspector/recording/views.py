@@ -1,6 +1,7 @@
 """How a view is told: by what the developer wrote, through ``as_view()``, decorators and partials. Made once per view."""
 
 import functools
+import inspect
 import weakref
 from collections.abc import Callable
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from typing import Any, Literal
 from asgiref.sync import iscoroutinefunction
 
 from pipeline_inspector.recording.chain import source_of
+from pipeline_inspector.recording.frames import DJANGO, OURS
 
 Described = tuple[str, Literal["function", "class", "async"], str, int, tuple[str, ...], bool]
 
@@ -52,6 +54,26 @@ def _describe(view: Any) -> Described:
     name = f"{getattr(target, '__module__', '')}.{target.__qualname__}"
     told = tuple(name for name in decorators if name and not written)
     return name, kind, file, line, told, iscoroutinefunction(view)
+
+
+def method(view: Any, verb: str | None) -> str:
+    """What ran of a class-based view whose ``View.dispatch`` was not reached.
+
+    ``dispatch`` itself, when it passes on to the one it inherits but answered instead; else its class chooses the method
+    in its own way, and is taken to choose by the request's ``verb``.
+    """
+    written = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    own = [vars(kind)["dispatch"] for kind in inspect.getmro(written) if "dispatch" in vars(kind)] if written else []
+    if own and all(map(_passes_on, own)):
+        return "dispatch"
+    chosen = (verb or "").lower()
+    actions = getattr(view, "actions", None)
+    return str(actions.get(chosen, chosen)) if isinstance(actions, dict) else chosen
+
+
+def _passes_on(dispatch: Any) -> bool:
+    code = getattr(inspect.unwrap(dispatch), "__code__", None)
+    return code is not None and ("super" in code.co_names or code.co_filename.startswith((DJANGO, OURS)))
 
 
 def _decorator(wrapper: Any) -> str:

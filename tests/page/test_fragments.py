@@ -91,6 +91,16 @@ def test_rows_stand_newest_on_top_and_only_the_selected_one_is_current() -> None
     assert [link.get("aria-current") for link in tree.all("a")] == [None, "true", None]
 
 
+def test_a_row_of_a_request_in_hand_says_where_it_stands() -> None:
+    summary = samples.summary(samples.record("running"))
+    summary.layer_now, summary.view, summary.where = "site.layers.SlowMiddleware#2", "page", "/a/b/site/layers.py:31"
+    assert rows.told_of(summary) == "in Slow at b/site/layers.py:31"
+    summary.layer_now = None
+    assert rows.told_of(summary) == "in page at b/site/layers.py:31"
+    summary.view, summary.where = "", None
+    assert rows.told_of(summary) == ""
+
+
 def test_a_row_says_who_answered_or_what_was_raised_or_where_it_stands() -> None:
     told = {kind: rows.row(samples.summary(samples.record(kind)), BASE) for kind in samples.KINDS}
     assert "Tenant answered" in told["answered"]

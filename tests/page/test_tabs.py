@@ -119,6 +119,15 @@ def test_two_like_queries_are_grouped_but_not_called_n_plus_one() -> None:
     assert "N+1" not in text
 
 
+def test_what_does_not_fetch_is_grouped_but_not_called_n_plus_one() -> None:
+    saves = [Query(1, "INSERT INTO a VALUES (1)", duplicate_group=1, in_transaction=n > 0) for n in range(4)]
+    text = _text(tabs.body("queries", _bare(queries=saves), BASE))
+    assert "×4" in text
+    assert "N+1" not in text
+    assert "4 of them write" in text
+    assert "3 of 4 in transaction" in text
+
+
 def test_the_whole_statement_can_be_copied() -> None:
     sql = "SELECT " + ", ".join(f"column_{n}" for n in range(300)) + " FROM wide"
     assert f'data-copy="{sql}"' in tabs.body("queries", _bare(queries=[Query(1, sql)]), BASE)
@@ -196,6 +205,19 @@ def test_the_server_tab_tells_stages_in_order_and_the_call_path() -> None:
     assert places == sorted(places)
     assert "execute_from_command_line" in text
     assert "daphne 4.1.2" in text
+
+
+def test_the_server_tab_tells_what_was_sent_and_that_the_client_left() -> None:
+    sample = samples.record("streaming", 8)
+    assert sample.response is not None
+    sample.response.body_bytes, sample.response.chunks = 40, 4
+    sample.response.first_byte_ns, sample.response.last_byte_ns = 12_000_000, 14_500_000
+    assert "Sent 40 B in 4 pieces, from 12.0 ms to 14.5 ms" in _text(tabs.body("server", sample, BASE))
+    sample.state = "aborted"
+    text = _text(tabs.body("server", sample, BASE))
+    assert "Sent 40 B in 4 pieces, from 12.0 ms ; the client went away before the end" in text
+    sample.response = None
+    assert "Sent nothing: the client went away" in _text(tabs.body("server", sample, BASE))
 
 
 def test_a_stage_the_server_told_itself_is_not_told_twice() -> None:

@@ -30,7 +30,7 @@ class Seen(NamedTuple):
     sql: str
     params: Any
     alias: str
-    rows: int
+    rows: Any
     sets: int
     in_transaction: bool
     error: str | None
@@ -39,7 +39,8 @@ class Seen(NamedTuple):
 
 
 def queries(tape: Tape) -> list[Seen]:
-    return [Seen(*event) for event in events(tape, QUERY)]
+    seen = [Seen(*event) for event in events(tape, QUERY)]
+    return [query._replace(rows=query.rows[0]) if isinstance(query.rows, list) else query for query in seen]
 
 
 @pytest.fixture(autouse=True)
@@ -88,10 +89,45 @@ def test_written_rows_are_counted() -> None:
     assert [query.rows for query in queries(tape)] == [2]
 
 
-def test_rows_the_driver_does_not_count_are_unknown() -> None:
+def test_rows_that_the_driver_does_not_count_are_counted_as_they_are_fetched() -> None:
+    Group.objects.bulk_create([Group(name=f"group {number}") for number in range(250)])
     with taping() as tape:
         list(Group.objects.all())
+        list(Group.objects.order_by("name")[:2])
+        Group.objects.count()
+        Group.objects.filter(name="nobody").first()
+        Group.objects.create(name="new")
+        Group.objects.filter(name="nobody").update(name="somebody")
+        list(Group.objects.iterator(chunk_size=100))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 UNION SELECT 2 UNION SELECT 3")
+            assert len(list(cursor)) == 3
+            cursor.execute("SELECT 1 UNION SELECT 2")
+            assert cursor.fetchone() == (1,)
+            cursor.execute("SELECT 1")
+            assert cursor.fetchall() == [(1,)]
+            assert cursor.fetchall() == []
+    assert [query.rows for query in queries(tape)] == [250, 2, 1, 0, 1, 0, 251, 3, 1, 1]
+
+
+def test_rows_that_nobody_fetched_are_unknown() -> None:
+    with taping() as tape, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
     assert [query.rows for query in queries(tape)] == [database.UNKNOWN]
+
+
+def test_a_fetch_that_fails_has_the_frames_that_it_has_without_us() -> None:
+    def fetched() -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.cursor.close()
+            with pytest.raises(DatabaseError) as failed:
+                cursor.fetchall()
+        return [frame.name for frame in traceback.extract_tb(failed.value.__traceback__)]
+
+    with taping():
+        watched = fetched()
+    assert watched == fetched()
 
 
 def test_nothing_is_kept_outside_a_request_or_after_it() -> None:

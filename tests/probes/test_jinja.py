@@ -85,6 +85,7 @@ def test_extends_and_include_lie_inside_each_other(engine: Any) -> None:
         ("row.html", "include"),
     ]
     seen = sorted(events(tape, TEMPLATE))
+    assert [one[5] for one in seen[:3]] == [("title",)] * 3
     for outer, inner in pairwise(seen):
         assert outer[0] <= inner[0] <= inner[1] <= outer[1]
     assert tape.template_count == 4

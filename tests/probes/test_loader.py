@@ -1,5 +1,8 @@
 """The loader hook: each chain seen as Django loads it, and nothing of the site's touched."""
 
+import sys
+from pathlib import Path
+
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -7,6 +10,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
 from django.test import Client, override_settings
 
+from pipeline_inspector.page import panels
+from pipeline_inspector.probes import loader, startup
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import journey
 from tests.scenarios.comparing import HERE, HOOKS, OFF
@@ -114,3 +119,41 @@ def test_receivers_of_signals_are_connected_once() -> None:
     before = ours()
     with record_pipeline(), record_pipeline():
         assert ours() == before == 1
+
+
+def test_a_layer_tells_what_its_import_took_unless_it_was_imported_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fresh_layers.py").write_text("def one(get_response): return get_response\n\n\ntwo = one\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    told: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(startup, "chain_loaded", lambda interface, layers, loader: told.extend(layers))
+    with site(["fresh_layers.one", "fresh_layers.two"]), record_pipeline():
+        WSGIHandler()
+    sys.modules.pop("fresh_layers")
+    assert [path for path, _, _ in told] == ["fresh_layers.one", "fresh_layers.two"]
+    assert told[0][1] == 0  # Django loads from the innermost outward
+    assert told[1][1] > 0
+    assert all(constructed > 0 for _, _, constructed in told)
+
+
+def test_the_order_of_each_kind_of_hook_is_djangos_own_and_shown_on_the_page() -> None:
+    first, second, third = Spec("O0", hooks=HOOKS), Spec("O1", "mixin"), Spec("O2", "mixin", hooks=HOOKS)
+    before = set(loader._chains)
+    with site([order(spec) for spec in (first, second, third)]), record_pipeline():
+        handler = WSGIHandler()
+        [chain] = set(loader._chains) - before
+    plan = chain.plan()
+    page = panels.pipeline_page(plan, (), None, (), "/__inspector__/")
+    shown = page[page.index("The order of hooks") :]
+    lists = {
+        "process_view": handler._view_middleware,
+        "process_template_response": handler._template_response_middleware,
+        "process_exception": handler._exception_middleware,
+    }
+    for hook, called in lists.items():
+        names = [type(method.__self__).__name__ for method in called]
+        assert sorted(names) == ["O0", "O2"]
+        assert [plan.layers[index].name for index in plan.hook_order[hook]] == names
+        part = shown[shown.index(hook) :]
+        assert part.index(names[0]) < part.index(names[1])

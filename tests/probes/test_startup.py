@@ -15,7 +15,7 @@ import pytest
 from django.apps import AppConfig, apps
 
 from pipeline_inspector import clock, faults
-from pipeline_inspector.probes import startup
+from pipeline_inspector.probes import paths, startup
 from pipeline_inspector.records import Process, from_json, to_json
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,7 +83,7 @@ def test_a_deep_stack_is_bounded() -> None:
 
     deeper(300)
     path = startup.process().path["first request"]
-    assert len(path) == startup.FRAMES_KEPT
+    assert len(path) == paths.FRAMES_KEPT
     assert path[-1].function.endswith("deeper")
 
 
@@ -223,7 +223,7 @@ def test_a_stack_without_a_server_names_none() -> None:
 
 
 def test_call_path_ends_with_who_asks() -> None:
-    path = startup.call_path()
+    path = paths.here()
     assert path[-1].function == "test_call_path_ends_with_who_asks"
     assert path[0].file != __file__
 
@@ -238,7 +238,7 @@ def test_a_forked_child_is_a_process_of_its_own() -> None:
         from django.conf import settings
         settings.configure()
         django.setup()
-        from pipeline_inspector.probes import startup
+        from pipeline_inspector.probes import paths, startup
         startup.chain_loaded("wsgi")
         parent = startup.process()
         reading, writing = os.pipe()

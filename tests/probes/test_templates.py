@@ -90,6 +90,7 @@ def test_extends_and_include_are_told_apart_and_lie_inside_each_other(engine: En
         ("base.html", "extends"),
         ("row.html", "include"),
     ]
+    assert [one.keys for one in seen[:3]] == [("title",)] * 3
     for outer, inner in pairwise(seen):
         assert outer.start <= inner.start <= inner.end <= outer.end
     assert tape.template_count == 4

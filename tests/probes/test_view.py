@@ -4,7 +4,10 @@ import functools
 from typing import Any
 
 import pytest
+from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpResponse
+from django.utils.decorators import method_decorator
+from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
@@ -55,6 +58,102 @@ def test_hooks_are_given_the_developers_own_view(interface: str, kind: str) -> N
     names |= {"async": "plain_async", "async partial": "plain_async"}
     assert record.view.name.rpartition(".")[2] == names.get(kind, "plain")
     assert record.view.kind == {"class": "class", "async": "async", "async partial": "async"}.get(kind, "function")
+
+
+class Getting(View):
+    """Answers GET, and so HEAD."""
+
+    def get(self, request: Any) -> Any:
+        """Says hello."""
+        return HttpResponse("hello")
+
+
+class AsyncGetting(View):
+    """The same as a coroutine."""
+
+    async def get(self, request: Any) -> Any:
+        """Says hello."""
+        return HttpResponse("hello")
+
+
+class Guarded(LoginRequiredMixin, Getting):
+    """Its ``dispatch`` answers who is not logged in."""
+
+    def handle_no_permission(self) -> Any:
+        """Away."""
+        return HttpResponse("away", status=403)
+
+
+class Forwarding(View):
+    """Lets another view answer."""
+
+    def get(self, request: Any) -> Any:
+        """What the other says."""
+        return Getting.as_view()(request)
+
+
+class Choosing(View):
+    """Chooses its method in its own way."""
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Always the same."""
+        return HttpResponse("chosen")
+
+
+def _turned_away(view: Any) -> Any:
+    @functools.wraps(view)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return HttpResponse("away", status=403)
+
+    return inner
+
+
+@method_decorator(_turned_away, name="dispatch")
+class TurnedAway(Getting):
+    """A decorator answers."""
+
+
+def anonymous(get_response: Any) -> Any:
+    """Nobody is logged in."""
+
+    def layer(request: Any) -> Any:
+        request.user = type("Nobody", (), {"is_authenticated": False})()
+        return get_response(request)
+
+    return layer
+
+
+@both
+@pytest.mark.parametrize(
+    ("view", "verb", "ran"),
+    [
+        (Getting, "GET", "get"),
+        (Getting, "HEAD", "get"),
+        (Getting, "OPTIONS", "options"),
+        (Getting, "POST", "http_method_not_allowed"),
+        (Getting, "BREW", "http_method_not_allowed"),
+        (AsyncGetting, "GET", "get"),
+        (AsyncGetting, "HEAD", "get"),
+        (AsyncGetting, "POST", "http_method_not_allowed"),
+        (Guarded, "GET", "dispatch"),
+        (TurnedAway, "GET", "dispatch"),
+        (Forwarding, "GET", "get"),
+        (Choosing, "PUT", "put"),
+    ],
+)
+def test_the_method_of_a_class_that_ran_is_told(interface: str, view: Any, verb: str, ran: str) -> None:
+    with urls(view.as_view()):
+        _, record = watched(interface, [f"{__name__}.anonymous"], "/failing/", method=verb)
+    assert record.view is not None
+    assert record.view.name == f"{__name__}.{view.__name__}"
+    assert (record.view.kind, record.view.method) == ("class", ran)
+
+
+def test_views_made_of_classes_carry_no_mark_of_ours() -> None:
+    assert vars(View.dispatch) == {}
+    view = Getting.as_view()
+    assert set(vars(view)) == {"view_class", "view_initkwargs"}
+    assert (View.dispatch.__name__, View.dispatch.__qualname__) == ("dispatch", "View.dispatch")
 
 
 @both

@@ -54,8 +54,10 @@ class FileWrapper:
         self.file.close()
 
 
-def through_wsgi(handler: Any, path: str, method: str = "GET", body: bytes = b"", **meta: str) -> Answer:
-    """One request, read to the end and closed."""
+def through_wsgi(
+    handler: Any, path: str, method: str = "GET", body: bytes = b"", leave_after: int | None = None, **meta: str
+) -> Answer:
+    """One request, read to the end and closed; the client is gone after ``leave_after`` chunks."""
     url, _, query = path.partition("?")
     environ = RequestFactory(**meta)._base_environ(
         PATH_INFO=url, QUERY_STRING=query, REQUEST_METHOD=method, CONTENT_LENGTH=str(len(body))
@@ -73,6 +75,8 @@ def through_wsgi(handler: Any, path: str, method: str = "GET", body: bytes = b""
         for chunk in made:
             answer.body += chunk
             answer.chunks += 1
+            if answer.chunks == leave_after:
+                break
     finally:
         made.close()
     return answer
@@ -90,6 +94,8 @@ async def through_asgi(
     """One request; the client goes away when ``gone`` is set; ``on_chunk`` is told of each chunk sent."""
     url, _, query = path.partition("?")
     scope = AsyncRequestFactory(**meta)._base_scope(path=url, query_string=query, method=method)
+    if body:
+        scope["headers"] = [*scope["headers"], (b"content-length", str(len(body)).encode())]
     inbox = deque([{"type": "http.request", "body": body, "more_body": False}])
     left = gone or asyncio.Event()
     answer = Answer()

@@ -52,6 +52,14 @@ class ChooseUrls(Both):
         request.urlconf = "tests.scenarios.other_urls"
 
 
+class ChooseOwnUrls(Both):
+    """Chooses a URLconf that another layer exchanges."""
+
+    def before(self, request: Any) -> None:
+        """The site's own, by name."""
+        request.urlconf = "tests.scenarios.urls"
+
+
 class Reading(Both):
     """Reads the response's body by hand, which is not to send it."""
 

@@ -1,9 +1,12 @@
 """Random chains against Django's documented order, against their own trace, and against Django without us."""
 
+from unittest import mock
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline_inspector.recording.chain import LEARNING
 from tests.scenarios import journey
 from tests.scenarios.driving import INTERFACES, bare, watched
 from tests.scenarios.made import ACTS, HOOKS, KINDS, MODES, Spec, order
@@ -88,11 +91,14 @@ def test_a_layer_switched_off_answers_as_if_it_were_not_listed(
     assert record.toggles == [spec.path for spec in specs if spec.name in off]
 
 
-@given(interfaces, chains())
+@given(interfaces, chains(), st.sampled_from((0, LEARNING)))
 @SETTINGS
-def test_the_changes_of_a_random_chain_are_told_of_the_layer_that_made_them(interface: str, specs: list[Spec]) -> None:
+def test_the_changes_of_a_random_chain_are_told_of_the_layer_that_made_them(
+    interface: str, specs: list[Spec], learning: int
+) -> None:
     journey.begin()
-    answer, record = watched(interface, [order(spec) for spec in specs], "/")
+    with mock.patch("pipeline_inspector.recording.chain.LEARNING", learning):
+        answer, record = watched(interface, [order(spec) for spec in specs], "/")
     names = {name for name, _ in answer.headers}
     came = {step.name for step in journey.steps if step.kind == "layer_in"}
     left = {step.name for step in journey.steps if step.kind == "left"}

@@ -3,15 +3,19 @@
 import asyncio
 import gc
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
+from django.http import HttpResponse, StreamingHttpResponse
 
 from pipeline_inspector import faults
+from pipeline_inspector.recording.chain import LEARNING
 from pipeline_inspector.records import RequestRecord
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import journey
@@ -38,6 +42,25 @@ def three(act: str = "pass", at: int = 1, hooks: frozenset[str] = frozenset()) -
 def core(record: RequestRecord) -> list[tuple[str, str]]:
     """The way inside the layers."""
     return [step for step in way(record) if step[0] not in ("layer_in", "layer_out")]
+
+
+def assert_changes_of_layers_that_passed(record: RequestRecord) -> None:
+    """Each layer made to order is told of what its own trace says that it did, and of nothing else."""
+    steps = journey.steps
+    came = [step.name for step in steps if step.kind == "layer_in"]
+    out = [(step.name, str(step.status)) for step in steps if step.kind == "layer_out"]
+    last: str | None = None
+    expected: dict[str, set[tuple[str, str, str, str | None, str | None]]] = {
+        name: {("attribute", f"seen_by_{name}", "added", None, "True")} for name in came
+    }
+    for name, status in out:
+        kind = "added" if last is None else "changed"
+        expected[name] |= {("header", f"X-{name}", "added", None, status), ("header", "X-Last", kind, last, name)}
+        expected[name].add(("cookie", f"c-{name}", "added", None, None))
+        last = name
+    for layer in record.layers:
+        told = {(c.what, c.name, c.kind, c.before, None if c.what == "cookie" else c.after) for c in layer.changes}
+        assert told == expected[layer.name]
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # Django's own words about a file under ASGI
@@ -74,6 +97,7 @@ def test_a_view_runs_once_in_its_place_and_the_sums_are_right(
     assert outcomes(record) == {"L0": "passed", "L1": "passed", "L2": "passed"}
     assert record.view is not None
     assert f"{record.view.name.rpartition('.')[2]}{record.view.method and '.'}{record.view.method}" == view
+    assert_changes_of_layers_that_passed(record)
     assert_adds_up(record)
 
 
@@ -195,6 +219,25 @@ def test_the_layer_that_chose_the_urlconf_is_named(interface: str) -> None:
 
 
 @both
+@pytest.mark.parametrize("chosen_by", [("ChooseUrls",), ("ChooseOwnUrls", "ChooseUrls")])
+def test_the_layer_that_chose_the_urlconf_is_named_in_every_request_of_a_chain(
+    interface: str, chosen_by: tuple[str, ...]
+) -> None:
+    layers = [*chain(Spec("L0")), *(HERE + name for name in chosen_by), *chain(Spec("L2"), Spec("L3"))]
+    with site(layers), record_pipeline() as records:
+        handler = WSGIHandler() if interface == "wsgi" else ASGIHandler()
+        for number in range(LEARNING + 5):
+            assert len(records) == number  # a chain learns as its records are made
+            if isinstance(handler, WSGIHandler):
+                through_wsgi(handler, "/class/")
+            else:
+                asyncio.run(through_asgi(handler, "/class/"))
+    routes = [record.route for record in records]
+    assert {route and route.urlconf_set_by for route in routes} == {HERE + chosen_by[-1]}
+    assert {route and route.urlconf for route in routes} == {"tests.scenarios.other_urls"}
+
+
+@both
 def test_nested_includes_give_the_whole_route(interface: str) -> None:
     _, record = watched(interface, [], "/nested/in/2024/spam/")
     assert record.route is not None
@@ -208,28 +251,41 @@ def test_nested_includes_give_the_whole_route(interface: str) -> None:
 # -- bodies -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # Django's own words about the other kind
+@both
+@pytest.mark.parametrize("path", ["/stream/", "/stream-async/"])
+def test_a_stream_is_told_as_it_was_sent(interface: str, path: str) -> None:
+    steps = journey.begin()
+    answer, record = watched(interface, chain(*three()), path)
+    assert answer.body == b"chunk 0\nchunk 1\nchunk 2\n"
+    assert [step.name for step in steps if step.kind == "chunk"] == ["0", "1", "2"]
+    assert [step for step in journey.told() if step[0] != "chunk"] == [s for s in way(record) if s[0] != "resolve"]
+    assert record.response is not None
+    assert record.response.streaming
+    assert record.response.body_bytes == len(answer.body)
+    assert record.response.chunks == answer.chunks == 3
+    assert record.state == "finished"
+    assert record.response.first_byte_ns is not None
+    assert record.response.last_byte_ns is not None
+    assert 0 < record.response.first_byte_ns <= record.response.last_byte_ns
+    assert_changes_of_layers_that_passed(record)
+    assert_adds_up(record)
+
+
 @pytest.mark.parametrize(("interface", "path"), [("wsgi", "/stream/"), ("asgi", "/stream-async/")])
 def test_a_stream_is_never_held_back(interface: str, path: str) -> None:
     steps = journey.begin()
     with site([]), record_pipeline() as records:
         if interface == "wsgi":
-            answer = through_wsgi(WSGIHandler(), path)
+            through_wsgi(WSGIHandler(), path)
         else:
-            answer = asyncio.run(
-                through_asgi(ASGIHandler(), path, on_chunk=lambda n: journey.note("sent", str(n), path))
-            )
+            asyncio.run(through_asgi(ASGIHandler(), path, on_chunk=lambda n: journey.note("sent", str(n), path)))
             assert [step.kind for step in steps if step.kind in ("chunk", "sent")] == ["chunk", "sent"] * 3
-    record = only(records)
-    assert answer.chunks == 3
-    assert record.response is not None
-    assert record.response.streaming
-    assert record.response.body_bytes == len(answer.body)
-    assert record.response.chunks == 3
-    assert record.state == "finished"
-    assert record.response.first_byte_ns is not None
-    assert record.response.last_byte_ns is not None
-    assert 0 < record.response.first_byte_ns < record.response.last_byte_ns
-    assert_adds_up(record)
+    made = [step.at for step in steps if step.kind == "chunk"]
+    stages = {stage.name: stage.at_ns for stage in only(records).server.stages}
+    told = [stages["first byte"], stages["chunk 2"], stages["chunk 3"], stages["last byte"]]
+    assert told == sorted(told)
+    assert made == sorted(made)
 
 
 def test_under_wsgi_each_chunk_is_made_when_the_server_asks_for_it() -> None:
@@ -256,15 +312,20 @@ def test_a_file_still_goes_through_the_servers_own_wrapper() -> None:
     assert record.response is not None
     assert record.response.streaming
     assert record.state == "finished"
+    assert_adds_up(record)
 
 
 @both
 def test_a_big_body_arrives_whole(interface: str) -> None:
+    journey.begin()
     answer, record = watched(interface, chain(*three()), "/big/", method="POST", body=b"z" * 2_000_000)
     assert dict(answer.headers)["X-Got"] == "2000000"
     assert len(answer.body) == 1_000_000
+    assert record.request.body_bytes == 2_000_000
     assert record.response is not None
     assert record.response.body_bytes == 1_000_000
+    assert_changes_of_layers_that_passed(record)
+    assert_adds_up(record)
 
 
 # -- gone -------------------------------------------------------------------------------------------------------------
@@ -284,9 +345,43 @@ def test_a_client_that_leaves_ends_the_request_as_in_django_alone(path: str) -> 
             record = only(records)
             assert record.state == "aborted"
             assert record.exception is None
+            assert way(record)[:5] == [("layer_in", f"L{n}") for n in range(3)] + [
+                ("resolve", "URL resolver"),
+                ("view", "waiting" if "waiting" in path else "stream_async"),
+            ]
+            assert set(outcomes(record).values()) == {"passed"}
+            assert_adds_up(record)
         ways.append([(step.kind, step.name) for step in steps])
     assert ways[0] == ways[1]
     assert ("cancelled", "waiting" if "waiting" in path else "stream") in ways[0]
+
+
+def _ticking(request: Any) -> StreamingHttpResponse:
+    def chunks() -> Iterator[bytes]:
+        journey.note("view", "ticking", request.path)
+        try:
+            for _ in range(10):
+                yield b"tick"
+        finally:
+            journey.note("cancelled", "ticking", request.path)
+
+    return StreamingHttpResponse(chunks())
+
+
+def test_under_wsgi_a_client_that_leaves_in_a_stream_ends_it_as_in_django_alone() -> None:
+    with urls(_ticking):
+        steps = journey.begin()
+        answer, record = watched("wsgi", chain(*three()), "/failing/", leave_after=2)
+        with_us = [(step.kind, step.name) for step in steps]
+        steps = journey.begin()
+        assert bare("wsgi", chain(*three()), "/failing/", leave_after=2).plain == answer.plain
+    assert with_us == [(step.kind, step.name) for step in steps]
+    assert with_us[-1] == ("cancelled", "ticking")
+    assert record.state == "aborted"
+    assert record.response is not None
+    assert (record.response.chunks, record.response.body_bytes) == (2, len(answer.body))
+    assert outcomes(record) == {"L0": "passed", "L1": "passed", "L2": "passed"}
+    assert_adds_up(record)
 
 
 async def _leave(path: str) -> None:
@@ -369,17 +464,54 @@ def test_fifty_at_once_in_threads_each_have_their_own_record() -> None:
     _told_of_each(list(records))
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_view_in_a_transaction_is_said_to_be() -> None:
+@pytest.fixture
+def atomic_requests(transactional_db: None) -> Iterator[None]:
+    """Views run in a transaction each."""
     connection.settings_dict["ATOMIC_REQUESTS"] = True
-    try:
-        journey.begin()
-        _, record = watched("wsgi", chain(*three()))
-    finally:
-        connection.settings_dict["ATOMIC_REQUESTS"] = False
+    yield
+    connection.settings_dict["ATOMIC_REQUESTS"] = False
+
+
+def _asking_the_database(request: Any) -> HttpResponse:
+    journey.note("view", "_asking_the_database", request.path)
+    journey.note("in a transaction", str(connection.in_atomic_block), request.path)
+    answer = HttpResponse(str(Group.objects.count()))
+    if threading.current_thread() is not threading.main_thread():
+        on_leaving_the_transaction(connection.close)
+    return answer
+
+
+def on_leaving_the_transaction(act: Any) -> None:
+    """What a thread of its own has to tidy up."""
+    connection.run_on_commit.append((set(), act, True))
+
+
+@both
+@pytest.mark.usefixtures("atomic_requests")
+def test_a_view_in_a_transaction_is_said_to_be(interface: str) -> None:
+    journey.begin()
+    with urls(_asking_the_database):
+        _, record = watched(interface, chain(*three()), "/failing/")
     assert record.view is not None
     assert record.view.atomic
-    assert journey.told() == [step for step in way(record) if step[0] != "resolve"]
+    assert ("in a transaction", "True") in journey.told()
+    assert [query.in_transaction for query in record.queries if "COUNT" in query.sql] == [True]
+    steps = [step for step in journey.told() if step[0] != "in a transaction"]
+    assert steps == [step for step in way(record) if step[0] != "resolve"]
+    assert_changes_of_layers_that_passed(record)
+    assert_adds_up(record)
+
+
+@both
+@pytest.mark.usefixtures("atomic_requests")
+def test_a_coroutine_that_should_run_in_a_transaction_is_refused_by_django(interface: str) -> None:
+    journey.begin()
+    answer, record = watched(interface, chain(*three()), "/async/")
+    assert answer.status == 500
+    assert record.exception is not None
+    told = record.exception.type, record.exception.raised_in, record.exception.rescued_by
+    assert told == ("RuntimeError", "django", "django")
+    assert outcomes(record) == {"L0": "passed", "L1": "passed", "L2": "passed"}
     assert_adds_up(record)
 
 
