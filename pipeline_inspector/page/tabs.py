@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from pipeline_inspector.page import statements, tree, waterfall
@@ -223,6 +224,9 @@ def _exception(record: RequestRecord) -> dict[str, Any]:
     return {
         "info": info,
         "frames": steps(info.frames),
+        "causes": [
+            (cause, steps(frames)) for cause, frames in zip_longest(info.chain, info.chain_frames, fillvalue=())
+        ],
         "raised": _whence(info.raised_in, record),
         "rescued": _whence(info.rescued_by, record) if info.rescued_by else None,
     }

@@ -113,7 +113,7 @@ class _Labels:
         if runs is None or row.name not in ("to thread or loop", "back"):
             return row.name.replace("Middleware.", ".")
         inward = row.name != "back"
-        return "event loop → thread" if (runs == "sync") == inward else "thread → event loop"
+        return "loop → thread" if (runs == "sync") == inward else "thread → loop"
 
 
 def _line(row: Row, labels: _Labels, *, costly: bool) -> _Line:
@@ -124,8 +124,18 @@ def _line(row: Row, labels: _Labels, *, costly: bool) -> _Line:
         href = f"?tab=onion#ring-{row.layer}"
     else:
         href = f"?tab={tab}"
-    kind, bars = _CALLED.get(row.kind, row.kind), [_bar(segment) for segment in row.segments]
-    return _Line(row, href, kind, labels.of(row), row.name, min(row.depth, 16), _bar(row.extent), bars, costly)
+    label = labels.of(row)
+    return _Line(
+        row=row,
+        href=href,
+        kind=_CALLED.get(row.kind, row.kind),
+        label=label,
+        name=label if row.kind == "hop" else row.name,
+        depth=min(row.depth, 16),
+        extent=_bar(row.extent),
+        bars=[_bar(segment) for segment in row.segments],
+        costly=costly,
+    )
 
 
 def _bar(segment: Segment) -> _Bar:

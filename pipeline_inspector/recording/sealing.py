@@ -206,6 +206,7 @@ class Sealer:
         return kept
 
     def _error(self, error: Any, start: int, texts: Texts) -> PackedError:
+        frames, *chain_frames = error.stacks(texts.file)
         return PackedError(
             at=error.at - start,
             where=error.where,
@@ -213,8 +214,9 @@ class Sealer:
             rescued_at=_since(error.rescued_at, start),
             type=error.type,
             message=self._redactor.text(error.message),
-            frames=[(code.co_qualname, texts.file(code), line) for code, line in error.frames],
+            frames=frames,
             chain=[self._redactor.text(text) for text in error.chain],
+            chain_frames=chain_frames,
         )
 
     def _route(self, tape: Tape) -> PackedRoute | None:
