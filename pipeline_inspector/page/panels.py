@@ -197,13 +197,19 @@ def _compared(a: RequestRecord, b: RequestRecord) -> dict[str, Any]:
 
 
 def _costliest(a: RequestRecord, b: RequestRecord, found: Comparison) -> list[tuple[str, int]]:
-    """What accounts for most of the difference in time, at most two: layers, the view, rendering; ``b`` minus ``a``."""
-    longer = b.duration_ns - a.duration_ns
+    """What the slower request spent most of its more time on, at most two: layers, resolver, view, rendering."""
+    slower = 1 if b.duration_ns > a.duration_ns else -1
     left, right = totals(a), totals(b)
     parts = [(short_name(pair.name), _own(pair.b) - _own(pair.a)) for pair in found.layers]
-    parts += [("the view", right.view - left.view), ("rendering", right.render - left.render)]
-    same_way = [(name, ns) for name, ns in parts if ns * longer > 0 and abs(ns) * WORTH_NAMING > abs(longer)]
-    return sorted(same_way, key=lambda part: -abs(part[1]))[:2]
+    parts += [
+        ("the resolver and hooks", right.resolver - left.resolver),
+        ("the view", right.view - left.view),
+        ("rendering", right.render - left.render),
+    ]
+    more = [
+        (name, slower * ns) for name, ns in parts if slower * ns * WORTH_NAMING > abs(b.duration_ns - a.duration_ns)
+    ]
+    return sorted(more, key=lambda part: -part[1])[:2]
 
 
 def _own(layer: Layer | None) -> int:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline_inspector.control.advice import advise
+from pipeline_inspector.control.advice import Finding, advise
 from pipeline_inspector.page import statements, tabs
 from pipeline_inspector.page.panels import compare_page, pipeline_page, startup_page
 from pipeline_inspector.page.sql import readable, told
@@ -487,3 +487,33 @@ def test_a_process_of_which_little_is_known_is_still_shown() -> None:
 
 def test_no_process_yet_says_what_to_do() -> None:
     assert "Open your site once" in startup_page([], BASE)
+
+
+def test_the_comparison_names_what_the_slower_one_spent_its_time_on_whichever_it_is() -> None:
+    slow, fast = samples.record("passed", 8), samples.record("passed", 8)
+    view = next(span for span in slow.spans if span.kind == "view")
+    view.duration_ns += 50_000_000
+    slow.duration_ns += 53_000_000
+    slow.layers[0].in_ns += 3_000_000
+    for pair, name in (((slow, fast), "A"), ((fast, slow), "B")):
+        text = _text(compare_page(*pair, BASE, []))
+        assert re.search(rf"{name} took 53\.0 ms longer, most of all in the view \(50\.0 ms\) \.", text)
+
+
+def test_the_difference_is_marked_only_on_the_way_that_differs() -> None:
+    one, other = samples.record("passed", 8), samples.record("passed", 8)
+    other.layers[0].in_ns += 9_000_000
+    html = compare_page(one, other, BASE, [])
+    row = re.search(r"<th scope=\"row\">SecurityMiddleware</th>(.*?)</tr>", html, re.DOTALL)
+    assert row
+    assert row[1].count("more-time") == 1
+    assert "less-time" not in row[1]
+    assert "+9.00" in row[1]
+
+
+def test_many_findings_for_one_reason_are_folded() -> None:
+    chain = samples.plan(13)
+    found = [Finding("idle", "info", [], f"Layer{number} changed nothing.", "No header.", "") for number in range(9)]
+    html = pipeline_page(chain, frozenset(), None, found, BASE)
+    assert "5 more of the same" in _text(html)
+    assert html.index("Layer3 changed") < html.index("<summary>5 more") < html.index("Layer4 changed")
