@@ -191,6 +191,7 @@ def _cache(record: RequestRecord) -> dict[str, Any]:
     return {
         "calls": [(call, places.duration(call.span), places.itself(call.span, 0)) for call in shown],
         "hidden": hidden,
+        "total_ns": sum(places.duration(call.span) for call in record.cache_calls),
         "hits": sum(asked),
         "misses": len(asked) - sum(asked),
     }
@@ -199,7 +200,12 @@ def _cache(record: RequestRecord) -> dict[str, Any]:
 def _logs(record: RequestRecord) -> dict[str, Any]:
     places = Places(record)
     shown, hidden = _cut(record.logs, LINES)
-    return {"lines": [(line, places.itself(line.span, line.at_ns)) for line in shown], "hidden": hidden}
+    levels = Counter(line.level for line in record.logs)
+    return {
+        "lines": [(line, places.itself(line.span, line.at_ns)) for line in shown],
+        "hidden": hidden,
+        "levels": [(level, levels[level]) for level in ("CRITICAL", "ERROR", "WARNING") if levels[level]],
+    }
 
 
 class Step(NamedTuple):
