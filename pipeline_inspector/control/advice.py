@@ -214,13 +214,15 @@ def _hops_to_save(case: _Case) -> Iterator[Finding]:
 
 
 def _move(layer: PlanLayer, plan: Plan, now: int, *, session_csrf: bool) -> Iterator[Finding]:
-    places = [
-        (hops.hops(order, plan.interface), abs(position - layer.index), position, order)
+    better = [
+        (count, abs(position - layer.index), position, order)
         for position, order in _orders(layer, plan.layers)
-        if _no_worse(order, plan.layers, session_csrf=session_csrf)
+        if (count := hops.hops(order, plan.interface)) < now
     ]
-    fewest, _, position, order = min(places, key=lambda place: place[:3], default=(now, 0, layer.index, []))
-    if fewest < now:
+    nearest_first = sorted(better, key=lambda place: place[:3])
+    best = next((place for place in nearest_first if _no_worse(place[3], plan.layers, session_csrf=session_csrf)), None)
+    if best is not None:
+        fewest, _, position, order = best
         neighbour = f"right after {order[position - 1].name}" if position else "first"
         yield Finding(
             "hop",
