@@ -17,7 +17,7 @@ from tests.scenarios.driving import ask, site
 from tests.scenarios.made import MODES, Spec, order
 
 SETTINGS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 _TOLD = re.compile(r"(\w+) only runs \w+\. Listed (?:right after (\w+)|first), it would save (\d+) hops?")
 
