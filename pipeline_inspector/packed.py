@@ -24,7 +24,7 @@ class PackedSlot(msgspec.Struct, array_like=True):
 
 
 class PackedError(msgspec.Struct, array_like=True):
-    """One exception; ``frames`` are (function, text, line)."""
+    """One exception; ``frames`` are (function, text, line), ``chain_frames`` those of each cause in ``chain``."""
 
     at: int
     where: tuple[str, int]
@@ -34,6 +34,7 @@ class PackedError(msgspec.Struct, array_like=True):
     message: str
     frames: list[tuple[str, int, int]]
     chain: list[str]
+    chain_frames: list[list[tuple[str, int, int]]] = []
 
 
 class PackedView(msgspec.Struct, array_like=True):

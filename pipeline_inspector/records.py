@@ -228,7 +228,8 @@ class ExceptionInfo(msgspec.Struct):
     """The first exception that reached a boundary. ``frames`` outermost first.
 
     ``raised_in``/``rescued_by``: a layer id (with ``.process_view`` etc. for a hook), ``view``, ``resolver``, ``render``
-    or ``django`` (the boundary between two layers made the response). ``chain``: causes, ``Type: message``, newest first.
+    or ``django`` (the boundary between two layers made the response). ``chain``: causes, ``Type: message``, newest first;
+    ``chain_frames``: the frames of each.
     """
 
     type: str
@@ -237,6 +238,7 @@ class ExceptionInfo(msgspec.Struct):
     raised_in: str = ""
     rescued_by: str | None = None
     chain: list[str] = []
+    chain_frames: list[list[Frame]] = []
 
 
 class Dropped(msgspec.Struct):

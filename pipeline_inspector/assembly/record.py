@@ -179,17 +179,20 @@ class _Record:
         error = next((error for error in self.tape.errors if error.type != "CancelledError"), None)
         if error is None:
             return None
-        texts = self.tape.texts
         # One raised by a hook while the first was handled takes its place: whoever rescued that one rescued both.
         rescuer = next((met.rescued_by for met in self.tape.errors if met.rescued_by is not None), None)
         return ExceptionInfo(
             type=error.type,
             message=error.message,
-            frames=[Frame(function, texts[file], line) for function, file, line in error.frames],
+            frames=self._frames(error.frames),
             raised_in=self._place(error.where),
             rescued_by=self._place(rescuer) if rescuer is not None else None,
             chain=error.chain,
+            chain_frames=[self._frames(frames) for frames in error.chain_frames],
         )
+
+    def _frames(self, frames: list[tuple[str, int, int]]) -> list[Frame]:
+        return [Frame(function, self.tape.texts[file], line) for function, file, line in frames]
 
     def _place(self, where: tuple[str, int]) -> str:
         kind, position = where

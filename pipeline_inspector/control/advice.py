@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from pipeline_inspector.control import hops
-from pipeline_inspector.control.rules import ENDS, NEEDS, ORDER, ORDERING, Before, End, Needs
+from pipeline_inspector.control.rules import ENDS, NEEDS, ORDER, Before, End, Needs
 from pipeline_inspector.readings.statistics import Statistics
 from pipeline_inspector.records import Plan, PlanLayer
 
@@ -16,6 +16,8 @@ Severity = Literal["error", "warning", "info"]
 WRITING = "https://docs.djangoproject.com/en/stable/topics/http/middleware/"
 ASYNC = WRITING + "#asynchronous-support"
 NOT_USED = WRITING + "#marking-middleware-as-unused"
+ACTIVATING = WRITING + "#activating-middleware"
+MEASURING = "https://docs.djangoproject.com/en/stable/topics/performance/#performance-benchmarking"
 
 ENOUGH = 50
 """Fewer requests than this say nothing about a layer."""
@@ -184,7 +186,7 @@ def _doubled(case: _Case) -> Iterator[Finding]:
             [layer.id for layer in same],
             f"{same[0].name} is listed {len(same)} times.",
             "It does its work once for each entry, on every request, and may undo what it did.",
-            WRITING + "#activating-middleware",
+            ACTIVATING,
         )
 
 
@@ -212,13 +214,15 @@ def _hops_to_save(case: _Case) -> Iterator[Finding]:
 
 
 def _move(layer: PlanLayer, plan: Plan, now: int, *, session_csrf: bool) -> Iterator[Finding]:
-    places = [
-        (hops.hops(order, plan.interface), abs(position - layer.index), position, order)
+    better = [
+        (count, abs(position - layer.index), position, order)
         for position, order in _orders(layer, plan.layers)
-        if _no_worse(order, plan.layers, session_csrf=session_csrf)
+        if (count := hops.hops(order, plan.interface)) < now
     ]
-    fewest, _, position, order = min(places, key=lambda place: place[:3], default=(now, 0, layer.index, []))
-    if fewest < now:
+    nearest_first = sorted(better, key=lambda place: place[:3])
+    best = next((place for place in nearest_first if _no_worse(place[3], plan.layers, session_csrf=session_csrf)), None)
+    if best is not None:
+        fewest, _, position, order = best
         neighbour = f"right after {order[position - 1].name}" if position else "first"
         yield Finding(
             "hop",
@@ -278,7 +282,7 @@ def _seen_in_requests(case: _Case) -> Iterator[Finding]:
                 f"{numbers.name} changed nothing in {numbers.count} requests.",
                 "No header, cookie, status or request attribute, no answer, no exception. It may still count, log or "
                 "protect; if it does not, the chain is shorter without it.",
-                ORDERING,
+                ACTIVATING,
             )
         if numbers.share > COSTLY:
             yield Finding(
@@ -287,7 +291,7 @@ def _seen_in_requests(case: _Case) -> Iterator[Finding]:
                 [numbers.id],
                 f"{numbers.name} took {numbers.share:.0%} of the time of {numbers.count} requests.",
                 "This is its own time, without that of the layers further in. Its queries are on the Queries tab.",
-                WRITING,
+                MEASURING,
             )
 
 

@@ -8,7 +8,7 @@ AUTH_REMOTE = "https://docs.djangoproject.com/en/stable/howto/auth-remote-user/#
 LOGIN_ONLY = (
     "https://docs.djangoproject.com/en/stable/ref/middleware/#django.contrib.auth.middleware.LoginRequiredMiddleware"
 )
-ADMIN_DOCS = "https://docs.djangoproject.com/en/stable/ref/contrib/admin/admindocs/"
+ADMIN_DOCS = "https://docs.djangoproject.com/en/stable/ref/contrib/admin/admindocs/#included-bookmarklets"
 MESSAGES = "https://docs.djangoproject.com/en/stable/ref/contrib/messages/#enabling-messages"
 CACHE = "https://docs.djangoproject.com/en/stable/topics/cache/#the-per-site-cache"
 CSRF = "https://docs.djangoproject.com/en/stable/ref/settings/#csrf-use-sessions"

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from django import template
 
 from pipeline_inspector import conf
+from pipeline_inspector.readings.onion import heat as heat_of
 
 register = template.Library()
 
@@ -22,11 +23,30 @@ def ms(ns: int | None) -> str:
     size = abs(value)
     if size < 0.0005:
         return "0"
+    sign = "−" if value < 0 else ""
     if size < 0.00995:
-        return f"{value:.3f}"
+        return f"{sign}{size:.3f}"
     if size < 9.995:
-        return f"{value:.2f}"
-    return f"{value:.1f}" if size < 99.95 else f"{value:.0f}"
+        return f"{sign}{size:.2f}"
+    return f"{sign}{size:.1f}" if size < 99.95 else f"{sign}{float(f'{size:.3g}'):.0f}"
+
+
+@register.filter
+def difference(ns: int) -> str:
+    """``ms()`` of a difference, with its sign."""
+    told = ms(ns)
+    return f"+{told}" if ns > 0 and told != "0" else told
+
+
+@register.filter
+def heat(ns: int | None) -> int:
+    """The step, 0 to 5, of the colour scale of self times."""
+    return heat_of(ns or 0)
+
+
+def percent(fraction: float) -> str:
+    """A part of a whole as a place or length in a picture, in percent, without the sign."""
+    return f"{100 * fraction:.3f}"
 
 
 @register.filter

@@ -7,17 +7,22 @@ from django.utils.safestring import mark_safe
 
 from pipeline_inspector.control.advice import Finding
 from pipeline_inspector.page import fragments
+from pipeline_inspector.page.cards import totals
 from pipeline_inspector.page.drawing import render
+from pipeline_inspector.page.formats import short_name
 from pipeline_inspector.page.sql import readable
 from pipeline_inspector.page.tabs import Step, drawn, steps
 from pipeline_inspector.readings.compare import Comparison, compare
 from pipeline_inspector.readings.statistics import LayerStatistics, Statistics
 from pipeline_inspector.readings.stretches import Stretch, stretches
-from pipeline_inspector.records import Plan, PlanLayer, Process, RequestRecord, Stage, Summary
+from pipeline_inspector.records import Layer, Plan, PlanLayer, Process, RequestRecord, Stage, Summary
 
 _FOLDER = "pipeline_inspector/"
 MUCH = 0.25
 """A share of the time from which on a layer's bar is marked."""
+
+WORTH_NAMING = 10
+"""What makes up a tenth of the difference between two requests, or more, is named."""
 
 SLOWEST = 30
 """So many apps are listed for a process, the slowest first."""
@@ -65,6 +70,8 @@ def pipeline_page(
         "plan": plan,
         "entries": _entries(plan, frozenset(control_off), frozenset(mine), statistics) if plan else [],
         "statistics": statistics,
+        "ways": ("in", "out"),
+        "ranks": ("p50", "p95", "p99"),
         "findings": _together(findings),
         "hops": _hops(plan) if plan else 0,
         "top_hop": _top_hop(plan) if plan else "",
@@ -170,6 +177,7 @@ class _Query(NamedTuple):
     count_b: int
     ns_a: int
     ns_b: int
+    diff_ns: int
     differs: bool
 
 
@@ -182,6 +190,7 @@ def _compared(a: RequestRecord, b: RequestRecord) -> dict[str, Any]:
             ("B", b, mark_safe(fragments.figure(b, scope="b-"))),  # noqa: S308
         ],
         "queries": _queries(found),
+        "costliest": _costliest(a, b, found),
         "longer_ns": abs(b.duration_ns - a.duration_ns),
         "slower": "B" if b.duration_ns > a.duration_ns else "A",
         "layers_differ": sum(pair.differs for pair in found.layers),
@@ -190,11 +199,32 @@ def _compared(a: RequestRecord, b: RequestRecord) -> dict[str, Any]:
     }
 
 
+def _costliest(a: RequestRecord, b: RequestRecord, found: Comparison) -> list[tuple[str, int]]:
+    """What the slower request spent most of its more time on, at most two: layers, resolver, view, rendering."""
+    slower = 1 if b.duration_ns > a.duration_ns else -1
+    left, right = totals(a), totals(b)
+    parts = [(short_name(pair.name), _own(pair.b) - _own(pair.a)) for pair in found.layers]
+    parts += [
+        ("the resolver and hooks", right.resolver - left.resolver),
+        ("the view", right.view - left.view),
+        ("rendering", right.render - left.render),
+    ]
+    more = [
+        (name, slower * ns) for name, ns in parts if slower * ns * WORTH_NAMING > abs(b.duration_ns - a.duration_ns)
+    ]
+    return sorted(more, key=lambda part: -part[1])[:2]
+
+
+def _own(layer: Layer | None) -> int:
+    return layer.in_ns + layer.out_ns + layer.hop_ns if layer else 0
+
+
 def _queries(found: Comparison) -> list[_Query]:
     """The statements, those that differ first."""
     ordered = sorted(found.queries, key=lambda query: not query.differs)
     return [
-        _Query(readable(one.sql), one.count_a, one.count_b, one.ns_a, one.ns_b, one.differs) for one in ordered[:200]
+        _Query(readable(one.sql), one.count_a, one.count_b, one.ns_a, one.ns_b, one.ns_b - one.ns_a, one.differs)
+        for one in ordered[:200]
     ]
 
 

@@ -42,14 +42,25 @@ class LayerPair(msgspec.Struct):
     in_diff_ns: int = 0
     out_diff_ns: int = 0
     outcome_differs: bool = False
-    time_differs: bool = False
+    in_differs: bool = False
+    out_differs: bool = False
     only_a: list[Change] = []
     only_b: list[Change] = []
 
     @property
+    def a_ran(self) -> bool:
+        """Did request ``a`` go through it?"""
+        return self.a is not None and _ran(self.a)
+
+    @property
+    def b_ran(self) -> bool:
+        """Did request ``b`` go through it?"""
+        return self.b is not None and _ran(self.b)
+
+    @property
     def differs(self) -> bool:
         """Is anything about this layer worth a look?"""
-        return self.outcome_differs or self.time_differs or bool(self.only_a or self.only_b)
+        return self.outcome_differs or self.in_differs or self.out_differs or bool(self.only_a or self.only_b)
 
 
 class QueryDifference(msgspec.Struct):
@@ -154,6 +165,7 @@ def _pair(layer_id: str, a: Layer | None, b: Layer | None) -> LayerPair:
     name = next((layer.name for layer in (b, a) if layer and layer.name), layer_id.rpartition(".")[2])
     if a is None or b is None:
         return LayerPair(layer_id, name, a, b, outcome_differs=True)
+    both_ran = _ran(a) and _ran(b)
     return LayerPair(
         layer_id,
         name,
@@ -162,7 +174,8 @@ def _pair(layer_id: str, a: Layer | None, b: Layer | None) -> LayerPair:
         in_diff_ns=b.in_ns - a.in_ns,
         out_diff_ns=b.out_ns - a.out_ns,
         outcome_differs=a.outcome != b.outcome,
-        time_differs=_ran(a) and _ran(b) and (_remarkable(a.in_ns, b.in_ns) or _remarkable(a.out_ns, b.out_ns)),
+        in_differs=both_ran and _remarkable(a.in_ns, b.in_ns),
+        out_differs=both_ran and _remarkable(a.out_ns, b.out_ns),
         only_a=[change for change in a.changes if change not in b.changes],
         only_b=[change for change in b.changes if change not in a.changes],
     )

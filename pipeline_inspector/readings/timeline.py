@@ -35,8 +35,9 @@ class Row(msgspec.Struct):
     """One line of the waterfall.
 
     ``kind`` is that of its span, or ``request`` (the whole), or ``layer`` (way in and way out together: ``segments`` are
-    its self time, ``extent`` reaches from entry to exit). ``count`` over 1: a run of like siblings, or of quiet layers
-    one inside the other, whose bars are the segments. ``busy_ns`` is the time of the segments together.
+    its self time, ``extent`` reaches from entry to exit). ``count`` over 1: a run of like siblings with what is inside
+    them, or of quiet layers one inside the other, whose bars are the segments. ``busy_ns`` is the time of the segments
+    together, ``own_ns`` that without what has rows of its own further in.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Row(msgspec.Struct):
     start_ns: int
     duration_ns: int
     busy_ns: int
+    own_ns: int
     segments: list[Segment]
     extent: Segment
     layer: int | None = None
@@ -86,10 +88,22 @@ class _Node:
         """Nanoseconds of its spans together."""
         return sum(span.duration_ns for span in self.spans)
 
+    @property
+    def own(self) -> int:
+        """``busy`` without what is inside: of a layer, whose spans are its self time, only what it called itself."""
+        held = [inner for inner in self.inside if self.kind not in ("layer", "request") or inner.kind in _HELD]
+        return max(0, self.busy - sum(inner.busy for inner in held))
+
     def alike(self, other: "_Node") -> bool:
-        """Would the two read the same as rows?"""
+        """Would the two read the same as rows, with all that is inside them?"""
         same = self.name == other.name or (self.group is not None and self.group == other.group)
-        return same and self.kind == other.kind and not self.inside and not other.inside
+        if not same or self.kind != other.kind or len(self.inside) != len(other.inside):
+            return False
+        return all(one.alike(two) for one, two in zip(self.in_order(), other.in_order(), strict=True))
+
+    def in_order(self) -> list["_Node"]:
+        """The nodes inside it as they began."""
+        return sorted(self.inside, key=lambda inner: (inner.start, -inner.end))
 
     def quiet(self, limit: int) -> bool:
         """Is it a layer that only calls the next one, in less than ``limit`` nanoseconds of its own?"""
@@ -210,12 +224,23 @@ def _lay_out(node: _Node, depth: int, start: int, length: int, rows: list[Row], 
     while nested[-1].quiet(quiet) and nested[-1].inside[0].quiet(quiet):
         nested.append(nested[-1].inside[0])
     rows.append(_row(nested, depth, start, length))
-    for run in _runs(sorted(nested[-1].inside, key=lambda inner: (inner.start, -inner.end))):
+    for run in _runs(nested[-1].in_order()):
         if len(run) >= RUN:
-            rows.append(_row(run, depth + 1, start, length))
+            _lay_out_run(run, depth + 1, start, length, rows)
         else:
             for inner in run:
                 _lay_out(inner, depth + 1, start, length, rows, quiet)
+
+
+def _lay_out_run(run: list[_Node], depth: int, start: int, length: int, rows: list[Row]) -> None:
+    """One row for all of ``run``, and below it one for each kind of what they all hold."""
+    rows.append(_row(run, depth, start, length))
+    inside = [node.in_order() for node in run]
+    at = 0
+    for likes in _runs(inside[0]):
+        below = [inner for held in inside for inner in held[at : at + len(likes)]]
+        _lay_out_run(below, depth + 1, start, length, rows)
+        at += len(likes)
 
 
 def _runs(nodes: Iterable[_Node]) -> list[list[_Node]]:
@@ -239,6 +264,7 @@ def _row(run: list[_Node], depth: int, start: int, length: int) -> Row:
         start_ns=begin,
         duration_ns=end - begin,
         busy_ns=sum(node.busy for node in run),
+        own_ns=sum(node.own for node in run),
         segments=[_segment(span.start_ns, span.duration_ns, start, length) for span in spans],
         extent=_segment(begin, end - begin, start, length),
         layer=first.layer,

@@ -1,5 +1,6 @@
 """Exceptions in hand: their text, taken where they are met, so that nothing keeps the exception or its frames alive."""
 
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -9,6 +10,7 @@ from pipeline_inspector.recording.tape import Tape, now
 
 FRAME_LIMIT = 64
 CHAIN_LIMIT = 5
+CAUSE_FRAME_LIMIT = 20
 MESSAGE_LIMIT = 500
 _ERRORS_KEPT = 20
 
@@ -23,6 +25,7 @@ class ErrorNote:
     __slots__ = (
         "at",
         "chain",
+        "chain_frames",
         "frames",
         "identity",
         "message",
@@ -39,10 +42,19 @@ class ErrorNote:
         self.where = where
         self.type = type(error).__name__
         self.message = _message(error)
-        self.frames = _frames(error)
-        self.chain = _chain(error)
+        self.frames = _frames(error, FRAME_LIMIT)
+        causes = _causes(error)
+        self.chain = [f"{type(cause).__name__}: {_message(cause)}" for cause in causes]
+        self.chain_frames = [_frames(cause, CAUSE_FRAME_LIMIT) for cause in causes]
         self.rescued_by: tuple[str, int] | None = None
         self.rescued_at = self.signalled_at = 0
+
+    def stacks(self, file: Callable[[CodeType], int]) -> list[list[tuple[str, int, int]]]:
+        """The frames of the exception, then those of each cause: (function, number of the file as ``file`` says, line)."""
+        return [
+            [(code.co_qualname, file(code), line) for code, line in frames]
+            for frames in (self.frames, *self.chain_frames)
+        ]
 
 
 def note(tape: Tape, error: BaseException, where: tuple[str, int]) -> ErrorNote:
@@ -74,21 +86,21 @@ def _message(error: BaseException) -> str:
         return "(its text could not be made)"
 
 
-def _frames(error: BaseException) -> list[tuple[CodeType, int]]:
+def _frames(error: BaseException, most: int) -> list[tuple[CodeType, int]]:
     link: Any = error.__traceback__
     frames: list[tuple[CodeType, int]] = []
     while link is not None:
         frames.append((link.tb_frame.f_code, link.tb_lineno))
-        if len(frames) > FRAME_LIMIT:
-            del frames[FRAME_LIMIT // 2]
+        if len(frames) > most:
+            del frames[most // 2]
         link = link.tb_next
     return frames
 
 
-def _chain(error: BaseException) -> list[str]:
-    found: list[str] = []
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     while cause is not None and len(found) < CHAIN_LIMIT:
-        found.append(f"{type(cause).__name__}: {_message(cause)}")
+        found.append(cause)
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return found

@@ -5,10 +5,8 @@ What this leaves behind is all that survives of a request: no reference to it, i
 
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
-from types import CodeType
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +17,7 @@ from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, P
 from pipeline_inspector.recording import gate, views
 from pipeline_inspector.recording.changes import Comparer
 from pipeline_inspector.recording.heads import HEADERS_KEPT, Heads
+from pipeline_inspector.recording.numbering import Texts, Threads
 from pipeline_inspector.recording.rows import Rows, own_pid
 from pipeline_inspector.recording.standing import Survey
 from pipeline_inspector.recording.tape import (
@@ -55,21 +54,6 @@ _CONVERTER = re.compile(r"(?<!\?P)<(?:(\w+):)?(\w+)>")
 _tried: dict[tuple[int, int, str], tuple[list[Any], list[str]]] = {}
 
 
-class Texts:
-    """Each text once, by number."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        """The number of ``text``."""
-        return self.numbers.setdefault(text, len(self.numbers))
-
-    def file(self, code: CodeType | None) -> int:
-        """The number of the file of ``code``; of the empty text when there is none."""
-        return self.number(code.co_filename if code is not None else "")
-
-
 class Sealer:
     """Seals the tapes of one process. ``process`` is its id, ``started_at`` ISO 8601, ``redactor`` hides secrets,
     ``changed`` gives the source files changed since the process before."""
@@ -87,7 +71,7 @@ class Sealer:
 
     def seal(self, tape: Tape) -> Sealed:
         """Everything that ``tape`` holds, as plain data."""
-        texts, threads = Texts(), _Threads()
+        texts, threads = Texts(), Threads()
         start = tape.start or tape.opened_at
         slots = _slots(tape.slots, start)
         events = self._events(tape, start, texts, threads)
@@ -152,7 +136,7 @@ class Sealer:
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def _events(self, tape: Tape, start: int, texts: Texts, threads: "_Threads") -> dict[str, list[Any]]:
+    def _events(self, tape: Tape, start: int, texts: Texts, threads: Threads) -> dict[str, list[Any]]:
         kept: dict[str, list[Any]] = {
             "queries": [],
             "templates": [],
@@ -215,6 +199,7 @@ class Sealer:
         return kept
 
     def _error(self, error: Any, start: int, texts: Texts) -> PackedError:
+        frames, *chain_frames = error.stacks(texts.file)
         return PackedError(
             at=error.at - start,
             where=error.where,
@@ -222,8 +207,9 @@ class Sealer:
             rescued_at=_since(error.rescued_at, start),
             type=error.type,
             message=self._redactor.text(error.message),
-            frames=[(code.co_qualname, texts.file(code), line) for code, line in error.frames],
+            frames=frames,
             chain=[self._redactor.text(text) for text in error.chain],
+            chain_frames=chain_frames,
         )
 
     def _route(self, tape: Tape) -> PackedRoute | None:
@@ -241,7 +227,7 @@ class Sealer:
             converters=_converters(route),
         )
 
-    def _view(self, tape: Tape, start: int, threads: "_Threads") -> PackedView | None:
+    def _view(self, tape: Tape, start: int, threads: Threads) -> PackedView | None:
         if tape.view is None and tape.match is None:
             return None
         view, atomic, *ran = tape.view or (tape.match.func, False)
@@ -289,21 +275,6 @@ class Sealer:
 
     def _own_cost(self, tape: Tape, start: int, slots: list[PackedSlot]) -> int:
         return int(start - tape.opened_at + self._cost * (len(slots) + 0.5 * len(tape.events) + 2))
-
-
-class _Threads:
-    def __init__(self) -> None:
-        self.names: dict[str, int] = {}
-        self._by_ident: dict[int, str] = {}
-
-    def name(self, ident: int) -> str:
-        if ident not in self._by_ident:
-            thread = threading._active.get(ident)  # type: ignore[attr-defined]
-            self._by_ident[ident] = thread.name if thread is not None else (f"thread {ident}" if ident else "")
-        return self._by_ident[ident]
-
-    def number(self, ident: int) -> int:
-        return self.names.setdefault(self.name(ident), len(self.names))
 
 
 @lru_cache(maxsize=1000)

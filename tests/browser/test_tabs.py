@@ -133,7 +133,7 @@ def _rows(page: Page) -> Locator:
 
 def _bar(page: Page) -> tuple[float, float]:
     """Place and width of the view's bar in percent."""
-    bar = page.locator(".kind-view .bar")
+    bar = page.locator(".waterfall-rows .kind-view .bar")
     return tuple(float((bar.get_attribute(name) or "").rstrip("%")) for name in ("x", "width"))  # type: ignore[return-value]
 
 
@@ -299,7 +299,9 @@ def test_a_wheel_with_ctrl_zooms_where_the_pointer_is(site: Pages, show: Show) -
     assert zoomed[1] > width * 2
     assert zoomed[0] == pytest.approx(left, abs=0.5)
     page.mouse.wheel(200, 0)
-    page.wait_for_function(f"parseFloat(document.querySelector('.kind-view .bar').getAttribute('x')) < {zoomed[0] - 5}")
+    page.wait_for_function(
+        f"parseFloat(document.querySelector('.waterfall-rows .kind-view .bar').getAttribute('x')) < {zoomed[0] - 5}"
+    )
     assert _bar(page)[1] == pytest.approx(zoomed[1], abs=0.1)
 
 

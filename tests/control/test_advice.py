@@ -1,5 +1,6 @@
 """Advice: every documented rule speaks when it is broken and keeps silent when it is kept."""
 
+import re
 from graphlib import TopologicalSorter
 
 import pytest
@@ -101,6 +102,8 @@ def test_each_leaning_is_told_when_the_other_is_missing_or_off(rule: rules.Needs
 @pytest.mark.parametrize("rule", [*rules.ORDER, *rules.ENDS, *rules.NEEDS])
 def test_every_rule_links_to_documentation(rule: rules.Before | rules.End | rules.Needs) -> None:
     assert rule.link.startswith("https://")
+    if "djangoproject" in rule.link:
+        assert re.search(r"/en/stable/.+/#[\w.-]+$", rule.link), "It leads to a whole page, not to a section"
 
 
 def test_no_rules_speak_against_each_other() -> None:

@@ -274,7 +274,8 @@ def test_a_source_line_is_copied_or_opens_in_the_editor_of_the_setting() -> None
 @pytest.mark.parametrize(
     ("ns", "text"),
     [(0, "0"), (400, "0"), (4_000, "0.004"), (62_000, "0.06"), (994_000, "0.99"), (8_214_000, "8.21"),
-     (9_996_000, "10.0"), (22_140_000, "22.1"), (104_400_000, "104"), (12_300_000_000, "12300"), (-60_000, "-0.06")],
+     (9_996_000, "10.0"), (22_140_000, "22.1"), (104_400_000, "104"), (12_300_000_000, "12300"), (2_232_000_000, "2230"),
+     (-60_000, "−0.06")],
 )  # fmt: skip
 def test_milliseconds_have_at_most_three_significant_digits(ns: int, text: str) -> None:
     assert formats.ms(ns) == text

@@ -4,13 +4,23 @@ import re
 
 import pytest
 
-from pipeline_inspector.control.advice import advise
-from pipeline_inspector.page import tabs
+from pipeline_inspector.control.advice import Finding, advise
+from pipeline_inspector.page import statements, tabs
 from pipeline_inspector.page.panels import compare_page, pipeline_page, startup_page
 from pipeline_inspector.page.sql import readable, told
 from pipeline_inspector.readings.places import Places
 from pipeline_inspector.readings.statistics import statistics
-from pipeline_inspector.records import Change, LogLine, NotUsed, Query, RequestRecord, Span, Stage
+from pipeline_inspector.records import (
+    Change,
+    Frame,
+    LogLine,
+    NotUsed,
+    Query,
+    RequestRecord,
+    Span,
+    Stage,
+    TemplateRender,
+)
 from tests import samples
 
 BASE = "/__inspector__/"
@@ -105,7 +115,7 @@ def test_a_header_in_the_changes_leads_to_the_ring_that_set_it() -> None:
 
 def test_like_queries_are_called_n_plus_one_with_count_and_total() -> None:
     text = _text(tabs.body("queries", samples.record("n_plus_one", 8), BASE))
-    assert "N+1: like statements ran 20 times, 7.98 ms together" in text
+    assert re.search(r"N\+1: SELECT author ran 20 times in like form, 7\.98 ms together", text)
     assert "N+1 ×20" in text
     assert "shop/articles/models.py:74" in text
 
@@ -141,20 +151,46 @@ def test_a_query_says_in_which_layer_it_ran() -> None:
 
 
 def test_more_statements_than_fit_are_counted() -> None:
-    many = [Query(number, f"SELECT {number} FROM t") for number in range(tabs.QUERIES + 7)]
+    many = [Query(number, f"SELECT {number} FROM t") for number in range(statements.QUERIES + 7)]
     html = tabs.body("queries", _bare(queries=many), BASE)
-    assert html.count('class="group"') == tabs.QUERIES
+    assert html.count('class="group"') == statements.QUERIES
     assert "7 more statements" in _text(html)
 
 
 def test_templates_form_a_tree_with_like_leaves_told_once() -> None:
     html = tabs.body("templates", samples.record("passed", 8), BASE)
     order = [
-        html.index(name) for name in (">articles/list.html<", ">base.html<", ">articles/_row.html<", ">_footer.html<")
+        html.index(f'"leaf">{name}<')
+        for name in ("articles/list.html", "base.html", "articles/_row.html", "_footer.html")
     ]
     assert order == sorted(order)
-    assert html.count(">articles/_row.html<") == 1
+    assert html.count('"leaf">articles/_row.html<') == 1
     assert "×3" in html
+
+
+def test_templates_that_hold_like_templates_are_told_once_with_what_they_hold() -> None:
+    spans = [Span(1, None, "template", "list.html", None, 0, 100)]
+    renders = [TemplateRender(1, "list.html")]
+    for number in range(12):
+        spans.append(Span(10 + number, 1, "template", "row.html", None, 8 * number, 6))
+        spans.append(Span(50 + number, 10 + number, "template", "price.html", None, 8 * number + 1, 2))
+        renders += [
+            TemplateRender(10 + number, "row.html", relation="include"),
+            TemplateRender(50 + number, "price.html", relation="include"),
+        ]
+    spans.append(Span(99, 1, "template", "row.html", None, 97, 2))
+    renders.append(TemplateRender(99, "row.html", relation="include"))
+    html = tabs.body("templates", _bare(spans=spans, templates=renders), BASE)
+    names = re.findall(r'<span class="leaf">([^<]+)</span>(?: <span class="badge">(×\d+)</span>)?', html)
+    assert names == [("list.html", ""), ("row.html", "×12"), ("price.html", "×12"), ("row.html", "")]
+
+
+def test_the_template_that_took_most_itself_is_named() -> None:
+    spans = [Span(1, None, "template", "outer.html", None, 0, 9_000_000)]
+    spans.append(Span(2, 1, "template", "inner.html", None, 0, 7_000_000))
+    renders = [TemplateRender(1, "outer.html"), TemplateRender(2, "inner.html", relation="extends")]
+    text = _text(tabs.body("templates", _bare(spans=spans, templates=renders), BASE))
+    assert re.search(r"Most time itself: inner\.html , 7\.00 ms", text)
 
 
 def test_the_resolver_marks_the_match_and_names_who_set_the_urlconf() -> None:
@@ -185,10 +221,79 @@ def test_a_response_header_names_its_writer() -> None:
     assert "Content-Type text/html; charset=utf-8 ArticleList" in text
 
 
-def test_the_last_writer_of_a_header_is_named() -> None:
+def test_every_writer_of_a_header_is_named_the_first_of_them_first() -> None:
     sample = samples.record("passed", 13)
     sample.layers[0].changes.append(Change("response", "header", "x-frame-options", "changed", "DENY", "SAMEORIGIN"))
-    assert "X-Frame-Options DENY Security" in _text(tabs.body("headers", sample, BASE))
+    text = _text(tabs.body("headers", sample, BASE))
+    assert re.search(r"X-Frame-Options DENY XFrameOptions added Security changed", text)
+
+
+def test_a_header_that_was_taken_away_is_told_with_who_did_it() -> None:
+    sample = samples.record("passed", 13)
+    sample.core_changes.append(Change("response", "header", "X-Debug", "added", None, "on"))
+    sample.layers[0].changes.append(Change("response", "header", "X-Debug", "removed", "on", None))
+    text = _text(tabs.body("headers", sample, BASE))
+    assert re.search(r"X-Debug taken away on ArticleList added Security removed", text)
+
+
+def test_all_headers_can_be_copied() -> None:
+    sample = samples.record("passed", 13)
+    html = tabs.body("headers", sample, BASE)
+    assert re.search(r'data-copy="Host: shop\.test:8000\nUser-Agent: ', html)
+    assert 'data-copy="Content-Type: text/html; charset=utf-8\nX-Frame-Options: DENY\n' in html
+
+
+def test_of_many_n_plus_one_groups_the_costliest_are_named_and_the_rest_is_counted() -> None:
+    spans, queries = [], []
+    for table in range(6):
+        for run in range(4):
+            number = 10 * table + run + 1
+            spans.append(Span(number, None, "query", "SELECT", None, number, 1000 * (table + 1)))
+            queries.append(Query(number, f'SELECT {run} FROM "table_{table}"', duplicate_group=table))
+    html = tabs.body("queries", _bare(spans=spans, queries=queries), BASE)
+    assert re.findall(r"<code>SELECT (table_\d)</code> ran", html) == ["table_5", "table_4", "table_3"]
+    assert re.search(r"3 more statements ran three times or more, 12 runs together", _text(html))
+
+
+def test_statements_asked_again_to_the_letter_are_told_and_hidden_values_are_not_taken_for_the_same() -> None:
+    again = [Query(number, "SELECT %s", duplicate_group=1, params=["1" if number < 3 else "2"]) for number in range(4)]
+    assert "same ×3" in _text(tabs.body("queries", _bare(queries=again), BASE))
+    hidden = [Query(number, "SELECT %s", duplicate_group=1, params=["•••"]) for number in range(4)]
+    assert "same ×" not in _text(tabs.body("queries", _bare(queries=hidden), BASE))
+
+
+def test_the_timeline_names_the_costliest_rows_by_their_own_time_first() -> None:
+    html = tabs.body("timeline", samples.record("passed", 13), BASE)
+    named = re.findall(r'data-row="row-(\d+)".*?</span>([^<]+?) <b class="number">([\d.]+) ms', html)
+    times = [float(ms) for _, _, ms in named]
+    assert len(named) == 3
+    assert times == sorted(times, reverse=True)
+    for row, label, _ in named:
+        assert re.search(rf'id="row-{row}"[^>]*>.*?{re.escape(label.split(" ×")[0])}', html)
+    assert html.count('class="heat-mark') == 3
+
+
+def test_a_hop_in_the_timeline_says_which_way_it_goes() -> None:
+    text = _text(tabs.body("timeline", samples.record("asgi_hops", 13), BASE))
+    assert "loop → thread" in text
+    assert "to thread or loop" not in text
+
+
+def test_a_pattern_whose_beginning_fitted_shows_how_far() -> None:
+    sample = _bare(tried=["", "blog/ <int:year>/", "blog/ archive/ <slug:name>/", "shop/"])
+    html = tabs.body("resolver", sample, BASE)
+    assert re.findall(r'<span class="fits">([^<]+)</span> ([^<]+)', html) == [
+        ("blog/", "&lt;int:year&gt;/"),
+        ("blog/ archive/", "&lt;slug:name&gt;/"),
+    ]
+    assert "4 were tried" in _text(html)
+
+
+def test_a_file_that_is_none_is_no_link() -> None:
+    sample = samples.record("passed", 8)
+    sample.server.call_path.insert(0, Frame("_run_module_as_main", "<frozen runpy>", 198))
+    html = tabs.body("server", sample, BASE)
+    assert '<span class="source nowhere">&lt;frozen runpy&gt;:198</span>' in html
 
 
 def test_the_server_tab_tells_stages_in_order_and_the_call_path() -> None:
@@ -404,3 +509,33 @@ def test_a_process_of_which_little_is_known_is_still_shown() -> None:
 
 def test_no_process_yet_says_what_to_do() -> None:
     assert "Open your site once" in startup_page([], BASE)
+
+
+def test_the_comparison_names_what_the_slower_one_spent_its_time_on_whichever_it_is() -> None:
+    slow, fast = samples.record("passed", 8), samples.record("passed", 8)
+    view = next(span for span in slow.spans if span.kind == "view")
+    view.duration_ns += 50_000_000
+    slow.duration_ns += 53_000_000
+    slow.layers[0].in_ns += 3_000_000
+    for pair, name in (((slow, fast), "A"), ((fast, slow), "B")):
+        text = _text(compare_page(*pair, BASE, []))
+        assert re.search(rf"{name} took 53\.0 ms longer, most of all in the view \(50\.0 ms\) \.", text)
+
+
+def test_the_difference_is_marked_only_on_the_way_that_differs() -> None:
+    one, other = samples.record("passed", 8), samples.record("passed", 8)
+    other.layers[0].in_ns += 9_000_000
+    html = compare_page(one, other, BASE, [])
+    row = re.search(r"<th scope=\"row\">SecurityMiddleware</th>(.*?)</tr>", html, re.DOTALL)
+    assert row
+    assert row[1].count("more-time") == 1
+    assert "less-time" not in row[1]
+    assert "+9.00" in row[1]
+
+
+def test_many_findings_for_one_reason_are_folded() -> None:
+    chain = samples.plan(13)
+    found = [Finding("idle", "info", [], f"Layer{number} changed nothing.", "No header.", "") for number in range(9)]
+    html = pipeline_page(chain, frozenset(), None, found, BASE)
+    assert "5 more of the same" in _text(html)
+    assert html.index("Layer3 changed") < html.index("<summary>5 more") < html.index("Layer4 changed")

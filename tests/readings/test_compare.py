@@ -46,11 +46,12 @@ def _timed(in_ns: int) -> RequestRecord:
 
 
 def test_only_a_remarkable_difference_of_time_marks_a_layer() -> None:
-    assert not compare(_timed(20_000), _timed(60_000)).layers[0].time_differs
-    assert not compare(_timed(10_000_000), _timed(11_000_000)).layers[0].time_differs
+    assert not compare(_timed(20_000), _timed(60_000)).layers[0].in_differs
+    assert not compare(_timed(10_000_000), _timed(11_000_000)).layers[0].in_differs
     slower = compare(_timed(1_000_000), _timed(3_000_000)).layers[0]
-    assert slower.time_differs
+    assert slower.in_differs
     assert slower.in_diff_ns == 2_000_000
+    assert not slower.out_differs
 
 
 def test_a_layer_that_one_request_did_not_reach_is_not_called_faster() -> None:
@@ -58,7 +59,8 @@ def test_a_layer_that_one_request_did_not_reach_is_not_called_faster() -> None:
     fast.layers[0].outcome = "not_reached"
     pair = compare(_timed(3_000_000), fast).layers[0]
     assert pair.outcome_differs
-    assert not pair.time_differs
+    assert not pair.in_differs
+    assert not pair.out_differs
 
 
 def test_headers_are_matched_without_regard_to_case_and_kept_when_repeated() -> None:

@@ -30,6 +30,24 @@ def test_percentiles_rise_and_lie_among_the_values(values: list[int]) -> None:
     assert min(values) <= found.p50 <= found.p95 <= found.p99 <= max(values)
 
 
+@given(st.lists(st.integers(0, 50), min_size=1), st.sampled_from([50, 95, 99]))
+def test_a_percentile_is_the_least_value_that_so_many_of_a_hundred_do_not_exceed(values: list[int], rank: int) -> None:
+    def reached(value: int) -> bool:
+        return 100 * sum(other <= value for other in values) >= rank * len(values)
+
+    assert getattr(spread(values), f"p{rank}") == min(value for value in values if reached(value))
+
+
+def test_the_numbers_of_a_layer_are_those_of_its_own_times_in_the_requests_it_ran_in() -> None:
+    requests = [_request(in_ns=number, duration=1000) for number in range(1, 201)]
+    requests += [_request("off", in_ns=10**9), _request("not_reached", in_ns=10**9)]
+    found = statistics(requests)
+    layer = found.layers[0]
+    assert (layer.in_ns.p50, layer.in_ns.p95, layer.in_ns.p99) == (100, 190, 198)
+    assert (layer.out_ns.p50, layer.out_ns.p99) == (0, 0)
+    assert layer.share == sum(range(1, 201)) / (200 * 1000 + 200)
+
+
 def test_a_layer_is_counted_only_where_it_ran() -> None:
     found = statistics([_request(), _request("off"), _request("not_reached")]).layers[0]
     assert (found.count, found.off, found.not_reached) == (1, 1, 1)

@@ -91,6 +91,28 @@ def test_fewer_than_a_run_of_likes_stay_rows_of_their_own() -> None:
     assert [row.count for row in many if row.kind == "query"] == [RUN]
 
 
+def test_like_siblings_with_like_things_inside_are_one_row_with_one_row_for_each_kind_inside() -> None:
+    spans = [Span(1, None, "render", "render", None, 0, 1000)]
+    for number in range(6):
+        spans.append(Span(10 + number, 1, "template", "row.html", None, 100 + 50 * number, 40))
+        spans.append(Span(20 + number, 10 + number, "template", "price.html", None, 105 + 50 * number, 10))
+    rows = timeline(RequestRecord("a", 1, "finished", "", 1000, spans=spans)).rows
+    told = [(row.name, row.depth, row.count, row.busy_ns, row.own_ns) for row in rows[1:]]
+    assert told == [("render", 1, 1, 1000, 760), ("row.html", 2, 6, 240, 180), ("price.html", 3, 6, 60, 60)]
+
+
+def test_a_layers_own_time_is_without_its_queries_but_with_nothing_taken_for_layers_further_in() -> None:
+    spans = [
+        Span(1, None, "layer_in", "a.A", 0, 0, 100),
+        Span(2, 1, "query", "SELECT", None, 10, 30),
+        Span(3, None, "layer_in", "a.B", 1, 100, 50),
+        Span(4, None, "layer_out", "a.B", 1, 150, 50),
+        Span(5, None, "layer_out", "a.A", 0, 200, 100),
+    ]
+    rows = timeline(RequestRecord("a", 1, "finished", "", 300, spans=spans)).rows
+    assert [(row.name, row.busy_ns, row.own_ns) for row in rows[1:3]] == [("a.A", 200, 170), ("SELECT", 30, 30)]
+
+
 def test_queries_of_one_group_are_alike_though_their_text_differs() -> None:
     sample = _tiny(100, 120, 140, 160)
     for number, span in enumerate(sample.spans[1:]):

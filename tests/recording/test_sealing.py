@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import mark_safe
 
 from pipeline_inspector import faults
@@ -111,6 +111,31 @@ def test_a_circle_of_causes_ends() -> None:
     assert record.exception is not None
     assert 1 <= len(record.exception.chain) <= 5
     assert record.exception.chain[0].startswith("KeyError")
+
+
+def _price(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise LookupError("no such price") from error
+
+
+def caused(request: HttpRequest) -> HttpResponse:
+    try:
+        return HttpResponse(_price("three"))
+    except LookupError as error:
+        raise RuntimeError("not saved") from error
+
+
+def test_each_cause_of_an_exception_keeps_its_own_frames() -> None:
+    with urls(caused):
+        _, record = watched("wsgi", [], "/failing/")
+    assert record.exception is not None
+    assert [cause.partition(":")[0] for cause in record.exception.chain] == ["LookupError", "ValueError"]
+    told = [[frame.function for frame in frames] for frames in record.exception.chain_frames]
+    assert told == [["caused", "_price"], ["_price"]]
+    assert {frame.file for frames in record.exception.chain_frames for frame in frames} == {__file__}
+    assert from_json(to_json(record), RequestRecord).exception == record.exception
 
 
 def test_a_deep_traceback_keeps_its_ends() -> None:

@@ -175,7 +175,11 @@
 
   document.addEventListener("click", (event) => {
     const button = event.target instanceof Element && event.target.closest("[data-copy]");
-    if (button) copy(button.dataset.copy);
+    if (button) {
+      copy(button.dataset.copy);
+      button.classList.add("copied");
+      setTimeout(() => button.classList.remove("copied"), 1800);
+    }
     const open = event.target instanceof Element && event.target.closest("details.menu");
     for (const menu of $$("details.menu[open]")) if (menu !== open) menu.open = false;
   });

@@ -15,9 +15,10 @@
     const ms = ns / 1e6;
     const size = Math.abs(ms);
     if (size < 0.0005) return "0";
-    if (size < 0.00995) return ms.toFixed(3);
-    if (size < 9.995) return ms.toFixed(2);
-    return ms.toFixed(size < 99.95 ? 1 : 0);
+    const sign = ms < 0 ? "−" : "";
+    if (size < 0.00995) return sign + size.toFixed(3);
+    if (size < 9.995) return sign + size.toFixed(2);
+    return sign + (size < 99.95 ? size.toFixed(1) : String(Number(size.toPrecision(3))));
   };
 
   // -- telling ------------------------------------------------------------------------------------------------------
@@ -65,26 +66,34 @@
     return step;
   };
 
+  const lineAt = (svg, x, y2) => {
+    const line = document.createElementNS(svg.namespaceURI, "line");
+    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: 0, y2 })) line.setAttribute(name, value);
+    return line;
+  };
+
   const drawTicks = (fall, from, to) => {
     const svg = fall.querySelector(".ticks");
+    const guides = fall.querySelector(".guides svg");
     const begin = Number(fall.dataset.start) + from * Number(fall.dataset.length);
     const length = (to - from) * Number(fall.dataset.length);
     const step = niceStep(length, Math.max(2, Math.min(8, Math.floor(svg.clientWidth / 70))));
     const marks = [];
+    const lines = [];
     for (let at = Math.ceil(begin / step) * step; at <= begin + length; at += step) {
       const tick = document.createElementNS(svg.namespaceURI, "g");
       tick.setAttribute("class", "tick");
       const x = `${(((at - begin) / length) * 100).toFixed(3)}%`;
-      const line = document.createElementNS(svg.namespaceURI, "line");
-      for (const [name, value] of Object.entries({ x1: x, x2: x, y1: 0, y2: 20 })) line.setAttribute(name, value);
+      lines.push(lineAt(guides, x, "100%"));
       const text = document.createElementNS(svg.namespaceURI, "text");
       for (const [name, value] of Object.entries({ x, dx: 4, y: 13 })) text.setAttribute(name, value);
       const digits = Math.max(0, Math.min(6, Math.ceil(-Math.log10(step / 1e6))));
       text.textContent = (at / 1e6).toFixed(digits);
-      tick.append(line, text);
+      tick.append(lineAt(svg, x, 20), text);
       marks.push(tick);
     }
     svg.replaceChildren(...marks);
+    guides.replaceChildren(...lines);
   };
 
   const zoomTo = (fall, from, to) => {
@@ -133,8 +142,11 @@
   const keys = { "+": "in", "=": "in", "-": "out", 0: "whole" };
 
   document.addEventListener("click", (event) => {
-    const button = event.target instanceof Element ? event.target.closest("[data-zoom]") : null;
-    if (button) moves[button.dataset.zoom](waterfallOf(button));
+    const pressed = event.target instanceof Element ? event.target.closest("[data-zoom], [data-row]") : null;
+    if (pressed?.dataset.zoom) moves[pressed.dataset.zoom](waterfallOf(pressed));
+    if (!pressed?.dataset.row) return;
+    event.preventDefault();
+    document.getElementById(pressed.dataset.row)?.focus();
   });
 
   document.addEventListener("keydown", (event) => {
@@ -162,7 +174,7 @@
   };
 
   const drawBand = () => {
-    const rows = drag.fall.querySelector(".waterfall-rows");
+    const rows = drag.fall.querySelector(".waterfall-body");
     const box = drag.fall.querySelector(".ticks").getBoundingClientRect();
     const offset = box.left - rows.getBoundingClientRect().left;
     const [from, to] = [Math.min(drag.start, drag.now), Math.max(drag.start, drag.now)];
@@ -185,7 +197,7 @@
     if (!drag.band) {
       drag.band = document.createElement("div");
       drag.band.className = "zoom-band";
-      drag.fall.querySelector(".waterfall-rows").append(drag.band);
+      drag.fall.querySelector(".waterfall-body").append(drag.band);
     }
     drawBand();
   });
