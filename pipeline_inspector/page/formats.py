@@ -26,7 +26,9 @@ def ms(ns: int | None) -> str:
         return f"{value:.3f}"
     if size < 9.995:
         return f"{value:.2f}"
-    return f"{value:.1f}" if size < 99.95 else f"{value:.0f}"
+    if size < 99.95:
+        return f"{value:.1f}"
+    return f"{value:.0f}" if size < 999.5 else f"{float(f'{value:.3g}'):.0f}"
 
 
 @register.filter

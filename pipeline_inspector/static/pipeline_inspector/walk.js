@@ -104,7 +104,7 @@
   setInterval(() => {
     for (const spot of document.querySelectorAll("[data-since]")) {
       const ms = Date.now() - Date.parse(spot.dataset.since);
-      if (ms >= 0 && ms < 3_600_000) spot.textContent = ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
+      if (ms >= 0 && ms < 3_600_000) spot.textContent = `${Number(ms.toPrecision(3))} ms`;
     }
   }, 200);
 })();
