@@ -178,7 +178,7 @@ def chain(
         "scope": scope,
         "record": record,
         "any_off": any(not on for _, on, _, _ in entries),
-        "times_of": "request" if record else "median" if statistics else "",
+        "times_of": "request" if record else "median" if times else "",
         "oob": oob,
     }
     return render(_FOLDER + "_chain.html", context)

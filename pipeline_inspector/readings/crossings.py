@@ -1,12 +1,13 @@
 """The numbers where the way crosses the rings: pills in lanes beside the line, the costliest first, none upon another.
+What has no room is spare: it stands on the line while its ring is the one that is looked at.
 
 They are laid out twice: ``USUAL`` letters for a picture as large as a window, ``LARGE`` ones for a picture as small as a
-telephone, where only what costs has a number.
+telephone, where only what costs has a number of its own.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline_inspector.readings.way import Mark, figure
@@ -18,6 +19,7 @@ USUAL, LARGE = 11.5, 20.0
 
 _DIGIT, _POINT, _PADDING, _HEIGHT = 0.64, 0.33, 0.66, 1.48
 _BETWEEN = 1.5
+_CROWD = 16
 _COSTLY = 2
 _HOT = 4
 
@@ -37,7 +39,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """The number that stands where the way crosses a ring: a pill around ``(x, y)`` with letters of ``size``."""
+    """The number that stands where the way crosses a ring: a pill around ``(x, y)`` with letters of ``size``.
+    ``spare``: there is no room for it beside the others."""
 
     layer: int
     side: Side
@@ -48,6 +51,7 @@ class Crossing:
     height: float
     size: float
     heat: int
+    spare: bool = False
 
     @property
     def left(self) -> float:
@@ -78,16 +82,22 @@ class Crossing:
 def crossings(
     wanted: Iterable[Wanted], marks: Iterable[Mark], centre: tuple[float, float], size: float = USUAL
 ) -> list[Crossing]:
-    """The numbers that have room around ``centre``, the costliest first in line for it, by side and layer. None lies on
-    one of the ``marks``. ``LARGE`` leaves out what costs little."""
-    told = [entry for entry in wanted if size == USUAL or entry.heat >= _COSTLY]
+    """A number for each that is wanted, around ``centre``; the costliest are first in line for room, the spare come last.
+    None with room lies on another or on one of the ``marks``. In a crowd, and in ``LARGE``, the quiet give way."""
+    told = sorted(wanted, key=lambda entry: (-entry.ns, entry.layer, entry.side))
     kept_free = list(marks)
+    crowded = len({entry.layer for entry in told}) > _CROWD
     placed: list[Crossing] = []
-    for entry in sorted(told, key=lambda entry: (-entry.ns, entry.layer, entry.side)):
-        found = _place(entry, placed, kept_free, centre, size)
+    spare: list[Crossing] = []
+    for entry in told:
+        lanes = _lanes(entry, size, crowded=crowded) if size == USUAL or entry.heat >= _COSTLY else []
+        tried = (_at(lane, entry, centre, size) for lane in lanes if abs(lane) < entry.radius)
+        found = next((one for one in tried if _is_free(one, placed, kept_free)), None)
         if found:
             placed.append(found)
-    return sorted(placed, key=lambda crossing: (crossing.side, crossing.layer))
+        else:
+            spare.append(replace(_at(0.0, entry, centre, size), spare=True))
+    return [*sorted(placed, key=lambda crossing: (crossing.side, crossing.layer)), *spare]
 
 
 def width_of(text: str, size: float) -> float:
@@ -96,29 +106,24 @@ def width_of(text: str, size: float) -> float:
     return size * (_PADDING + points * _POINT + (len(text) - points) * _DIGIT)
 
 
-def _place(
-    entry: Wanted, placed: list[Crossing], marks: list[Mark], centre: tuple[float, float], size: float
-) -> Crossing | None:
+def _at(lane: float, entry: Wanted, centre: tuple[float, float], size: float) -> Crossing:
     text = figure(entry.ns)
-    width = width_of(text, size)
-    for lane in _lanes(entry, width, size):
-        if abs(lane) >= entry.radius:
-            continue
-        across = math.sqrt(entry.radius**2 - lane**2) * (-1 if entry.side == "in" else 1)
-        x, y = centre[0] + across, centre[1] + lane
-        found = Crossing(entry.layer, entry.side, text, x, y, width, size * _HEIGHT, size, entry.heat)
-        if not any(_overlap(found, other) for other in placed) and not any(_covers(found, mark) for mark in marks):
-            return found
-    return None
+    across = math.sqrt(entry.radius**2 - lane**2) * (-1 if entry.side == "in" else 1)
+    x, y = centre[0] + across, centre[1] + lane
+    return Crossing(entry.layer, entry.side, text, x, y, width_of(text, size), size * _HEIGHT, size, entry.heat)
 
 
-def _lanes(entry: Wanted, width: float, size: float) -> list[float]:
-    """Heights above and below the line, the best first: on it, close by it, further away (not for what costs nothing)."""
+def _lanes(entry: Wanted, size: float, *, crowded: bool) -> list[float]:
+    """Heights above and below the line, the best first: on it, close by it, further away."""
     near, far = size * _HEIGHT / 2 + 3, size * _HEIGHT * 1.5 + 4.5
     turn = -1 if entry.layer % 2 == 0 else 1
-    lanes = [0.0] if entry.thickness >= width + 3 else []
+    lanes = [0.0] if entry.thickness >= width_of(figure(entry.ns), size) + 3 else []
     lanes += [turn * near, -turn * near]
-    return lanes + [turn * far, -turn * far] if entry.heat else lanes
+    return lanes if crowded and not entry.heat else [*lanes, turn * far, -turn * far]
+
+
+def _is_free(found: Crossing, placed: list[Crossing], marks: list[Mark]) -> bool:
+    return not any(_overlap(found, other) for other in placed) and not any(_covers(found, mark) for mark in marks)
 
 
 def _overlap(one: Crossing, other: Crossing) -> bool:

@@ -1,14 +1,13 @@
 """The row of a request: what a list shows of it, finished or still in hand. Runs on the recorder thread only."""
 
 import os
-import sys
 from functools import cache
 from typing import Any
 
 from pipeline_inspector import clock, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError
 from pipeline_inspector.recording import views
-from pipeline_inspector.recording.frames import users_line
+from pipeline_inspector.recording.standing import standing
 from pipeline_inspector.recording.tape import ENTRY, EXIT, HOOK, OFF, STRIDE, Tape
 from pipeline_inspector.records import Segments, Summary
 
@@ -65,7 +64,7 @@ class Rows:
             deepest=_deepest(tape),
             toggles=list(tape.off),
             layer_now=now_in,
-            where=_where(tape) if clock.now() - tape.opened_at > 500_000_000 else None,
+            where=standing(tape) if clock.now() - tape.opened_at > 500_000_000 else None,
         )
 
     def _query(self, tape: Tape) -> str:
@@ -181,15 +180,3 @@ def _outer_total(templates: list[tuple[Any, ...]]) -> int:
             total += end - start
             outer_start = start
     return total
-
-
-def _where(tape: Tape) -> str | None:
-    frame = sys._current_frames().get(tape.view_thread or tape.thread)
-    task = tape.task
-    if task is not None:
-        stack = task.get_stack(limit=1)
-        frame = stack[-1] if stack else frame
-    code, line = users_line(frame) if frame is not None else (None, 0)
-    if code is None and frame is not None:
-        code, line = frame.f_code, frame.f_lineno
-    return f"{code.co_filename}:{line}" if code is not None else None
