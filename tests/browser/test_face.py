@@ -148,7 +148,8 @@ def test_no_number_in_the_onion_covers_another(eleven: Face, forty: Face, show: 
     for site in (eleven, forty):
         page = show(address(site, "passed"))
         boxes = page.evaluate(
-            "[...document.querySelectorAll('.crossings.usual .crossing:not(.spare) rect')].map(r => r.getBoundingClientRect().toJSON())"
+            "[...document.querySelectorAll('.crossings.usual .crossing:not(.spare) rect')]"
+            ".map(r => r.getBoundingClientRect().toJSON())"
         )
         assert boxes
         for index, one in enumerate(boxes):
