@@ -47,7 +47,8 @@ async def waiting(request):
         await asyncio.sleep(0.01)
     return HttpResponse("done")
 
-urlpatterns = [path("slow/", slow), path("waiting/", waiting), re_path("^", lambda request: HttpResponse(request.path))]
+urlpatterns = [path("slow/", slow), path("hanging/", slow), path("waiting/", waiting)]
+urlpatterns += [re_path("^", lambda request: HttpResponse(request.path))]
 """
 TRIES = """() => {
   window.tries = [];
@@ -273,7 +274,9 @@ def test_a_request_in_hand_stands_in_the_list_and_is_replaced_when_it_is_done(se
     page.locator("#stage .stage[data-state=finished]").wait_for()
 
 
-@pytest.mark.parametrize(("way", "path"), [("uvicorn", "/slow/"), ("uvicorn", "/waiting/"), ("runserver", "/slow/")])
+@pytest.mark.parametrize(
+    ("way", "path"), [("uvicorn", "/hanging/"), ("uvicorn", "/waiting/"), ("runserver", "/hanging/")]
+)
 def test_a_request_that_hangs_tells_the_line_of_the_view_at_which_it_stands(
     serve: Callable[[str], Served], page: "Page", way: str, path: str
 ) -> None:
