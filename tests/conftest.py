@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 import pipeline_inspector
 from tests.sites import Site, free_port
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHECKOUT = Path(__file__).parent.parent
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -15,6 +15,7 @@ from pipeline_inspector.page.drawing import render
 from pipeline_inspector.page.formats import ms
 from pipeline_inspector.page.rows import row
 from pipeline_inspector.readings.core import Core, Words
+from pipeline_inspector.readings.crossings import LARGE, USUAL
 from pipeline_inspector.readings.onion import CX, CY, HEIGHT, WIDTH, onion
 from pipeline_inspector.readings.onion import running as of_running
 from pipeline_inspector.readings.statistics import Statistics
@@ -84,6 +85,8 @@ def figure(record: RequestRecord, *, legend: bool = False, scope: str = "") -> s
         "onion": picture,
         "scope": scope,
         "legend": legend,
+        "usual": USUAL,
+        "large": LARGE,
         "width": WIDTH,
         "height": HEIGHT,
         "last": picture.way[-1],
@@ -175,7 +178,7 @@ def chain(
         "scope": scope,
         "record": record,
         "any_off": any(not on for _, on, _, _ in entries),
-        "times_of": "request" if record else "median" if statistics else "",
+        "times_of": "request" if record else "median" if times else "",
         "oob": oob,
     }
     return render(_FOLDER + "_chain.html", context)

@@ -7,10 +7,10 @@ the sum stays the same, whatever the number of layers. Heat, 0 to 5, is self tim
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from pipeline_inspector.readings.core import Core, core_of
-from pipeline_inspector.readings.way import Stretch, figure, half_path, way_of
+from pipeline_inspector.readings.crossings import LARGE, Crossing, Side, Wanted, crossings
+from pipeline_inspector.readings.way import Mark, Stretch, half_path, marks_of, way_of
 from pipeline_inspector.records import Layer, Plan, Request, RequestRecord, Summary, View
 
 WIDTH, HEIGHT = 892.0, 764.0
@@ -22,12 +22,11 @@ CORE = 118.0
 HEAT_NS = (30_000, 100_000, 300_000, 1_000_000, 3_000_000)
 """Self times from which on heat is 1, 2, 3, 4, 5."""
 
-Side = Literal["in", "out"]
-
 _NAME_THICKNESS = 11.5
-_LANES = (-11.0, 11.0, -29.0, 29.0)
-_PILL_HEIGHT = 16.0
+_NAME_SIZES = (11.0, 13.5)
 _HOP_RADIUS = 8.5
+_HOP_DISTANCE = 30.0
+_TELLING = ("answered", "raised", "rescued")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,8 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """One layer between the radii ``inner`` and ``outer``. ``name_path`` is the arc its name follows, None: no room."""
+    """One layer between the radii ``inner`` and ``outer``. ``name_path`` is the arc its name follows, None: no room;
+    ``name_size`` the size of its letters."""
 
     layer: Layer
     inner: float
@@ -52,40 +52,12 @@ class Ring:
     way_out: Half
     short: str
     name_path: str | None
+    name_size: float
 
     @property
     def middle(self) -> float:
         """The radius halfway through the ring."""
         return (self.inner + self.outer) / 2
-
-
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """The number that stands where the way crosses a ring: a pill around ``(x, y)``."""
-
-    layer: int
-    side: Side
-    text: str
-    x: float
-    y: float
-    width: float
-    height: float
-    hot: bool
-
-    @property
-    def left(self) -> float:
-        """The pill's left edge."""
-        return round(self.x - self.width / 2, 2)
-
-    @property
-    def top(self) -> float:
-        """The pill's upper edge."""
-        return round(self.y - self.height / 2, 2)
-
-    @property
-    def baseline(self) -> float:
-        """The line on which the number stands."""
-        return round(self.y + 3.5, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +80,14 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Onion:
-    """The whole picture."""
+    """The whole picture. ``large_crossings`` are the numbers of a picture that is drawn small."""
 
     rings: list[Ring]
     crossings: list[Crossing]
+    large_crossings: list[Crossing]
     hops: list[Hop]
     way: list[Stretch]
+    marks: list[Mark]
     core: Core
 
     @property
@@ -135,12 +109,16 @@ def onion(record: RequestRecord) -> Onion:
         for layer, (inner, outer) in zip(record.layers, radii, strict=True)
     ]
     core_radius = core_size(len(rings))
-    middles = [ring.middle for ring in rings]
+    way = way_of(record, [(ring.inner, ring.outer) for ring in rings], core_radius, (CX, CY), WIDTH)
+    marks = marks_of(way)
+    wanted = _wanted(rings, record)
     return Onion(
         rings=rings,
-        crossings=_crossings(rings, record),
+        crossings=crossings(wanted, marks, (CX, CY)),
+        large_crossings=crossings(wanted, marks, (CX, CY), LARGE),
         hops=_hops(rings, core_radius, record),
-        way=way_of(record, middles, [(ring.inner, ring.outer) for ring in rings], core_radius, (CX, CY), WIDTH),
+        way=way,
+        marks=marks,
         core=core_of(record, core_radius, (CX, CY)),
     )
 
@@ -187,13 +165,14 @@ def core_size(rings: int) -> float:
 
 
 def _radii(layers: list[Layer]) -> list[tuple[float, float]]:
-    """Inner and outer radius of each ring, outermost first: a fair minimum for all, the rest by cost."""
+    """Inner and outer radius of each ring, outermost first: a fair minimum for all, the rest by cost. A layer that
+    answered, raised or rescued has room for what is drawn there."""
     count = len(layers)
     if not count:
         return []
     room = OUTER - core_size(count)
     least = min(14.5, (0.72 if count <= 16 else 0.5) * room / count)
-    weights = [0.04 + _cost(layer) for layer in layers]
+    weights = [0.04 + max(_cost(layer), 0.5 if layer.outcome in _TELLING else 0.0) for layer in layers]
     spare = (room - least * count) / sum(weights)
     found = []
     outer = OUTER
@@ -214,7 +193,8 @@ def _ring(layer: Layer, inner: float, outer: float, *, back: bool) -> Ring:
     there = layer.outcome not in ("not_reached", "off")
     name = layer.name or layer.path.rpartition(".")[2]
     short = name.removesuffix("Middleware") or name
-    base = (inner + outer) / 2 - 3.8
+    size = round(min(_NAME_SIZES[1], max(_NAME_SIZES[0], (outer - inner) * 0.4)), 1)
+    base = (inner + outer) / 2 - size * 0.345
     return Ring(
         layer=layer,
         inner=inner,
@@ -225,6 +205,7 @@ def _ring(layer: Layer, inner: float, outer: float, *, back: bool) -> Ring:
         name_path=f"M{CX - base:.2f},{CY} A{base:.2f},{base:.2f} 0 0 1 {CX + base:.2f},{CY}"
         if outer - inner >= _NAME_THICKNESS
         else None,
+        name_size=size,
     )
 
 
@@ -235,42 +216,18 @@ def _came_back(record: RequestRecord, layer: Layer) -> bool:
     return layer.outcome != "raised" or layer.out_ns > 0
 
 
-def _crossings(rings: list[Ring], record: RequestRecord) -> list[Crossing]:
-    """The numbers, the costliest first in line for room; those that would overlap are left out."""
-    wanted: list[tuple[int, Side, Ring]] = []
+def _wanted(rings: list[Ring], record: RequestRecord) -> list[Wanted]:
+    """The numbers to be placed: a way in for each ring that was reached, a way out for each that was passed again."""
+    found: list[Wanted] = []
     for ring in rings:
+        sides: list[Half] = []
         if ring.way_in.reached and (record.state == "finished" or ring.layer.in_ns):
-            wanted.append((ring.layer.in_ns, "in", ring))
+            sides.append(ring.way_in)
         if ring.way_out.reached:
-            wanted.append((ring.layer.out_ns, "out", ring))
-    placed: list[Crossing] = []
-    for ns, side, ring in sorted(wanted, key=lambda entry: (-entry[0], entry[2].layer.index, entry[1])):
-        found = _place(ns, side, ring, placed)
-        if found:
-            placed.append(found)
-    return sorted(placed, key=lambda crossing: (crossing.side, crossing.layer))
-
-
-def _place(ns: int, side: Side, ring: Ring, placed: list[Crossing]) -> Crossing | None:
-    text = figure(ns)
-    width = 8.0 + 6.2 * len(text)
-    first = ring.layer.index % 2
-    zigzag = (_LANES[first], _LANES[1 - first], _LANES[2 + first], _LANES[3 - first])
-    lanes = (0.0, *zigzag) if ring.outer - ring.inner >= width + 3 else zigzag
-    sign = -1 if side == "in" else 1
-    for lane in lanes:
-        x = CX + sign * math.sqrt(ring.middle**2 - lane**2)
-        crossing = Crossing(ring.layer.index, side, text, x, CY + lane, width, _PILL_HEIGHT, heat(ns) >= 4)
-        if not any(_overlap(crossing, other) for other in placed):
-            return crossing
-    return None
-
-
-def _overlap(one: Crossing, other: Crossing) -> bool:
-    return (
-        abs(one.x - other.x) < (one.width + other.width) / 2 + 1.5
-        and abs(one.y - other.y) < (one.height + other.height) / 2 + 1
-    )
+            sides.append(ring.way_out)
+        thickness = ring.outer - ring.inner
+        found += [Wanted(ring.layer.index, half.side, half.ns, half.heat, ring.middle, thickness) for half in sides]
+    return found
 
 
 def _hops(rings: list[Ring], core_radius: float, record: RequestRecord) -> list[Hop]:
@@ -288,7 +245,7 @@ def _hops(rings: list[Ring], core_radius: float, record: RequestRecord) -> list[
         for step in range(24):
             angle = math.radians(32 + step * 6)
             hop = Hop(layer, CX - radius * math.cos(angle), CY + radius * math.sin(angle), _HOP_RADIUS)
-            if all(math.dist((hop.x, hop.y), (other.x, other.y)) > 2 * _HOP_RADIUS + 2 for other in found):
+            if all(math.dist((hop.x, hop.y), (other.x, other.y)) >= _HOP_DISTANCE for other in found):
                 found.append(hop)
                 break
     return found

@@ -83,7 +83,7 @@ def _onion(record: RequestRecord) -> str:
             drawn.append(f'<text x="{CX}" y="{CY - ring.middle + 4:.2f}">{escape(ring.short)}</text>')
     drawn.append(f'<circle class="edge" cx="{CX}" cy="{CY}" r="{picture.core.radius:.2f}"/>')
     drawn += [f'<path class="way {stretch.kind}" d="{stretch.path}"/>' for stretch in picture.way]
-    for at in picture.crossings:
+    for at in (at for at in picture.crossings if not at.spare):
         drawn.append(
             f'<rect class="pill" x="{at.left}" y="{at.top}" width="{at.width:.2f}" height="{at.height}" rx="8"/>'
         )

@@ -40,6 +40,25 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A point of the way at which an exception was raised, or became a response: a circle around ``(x, y)``."""
+
+    kind: Literal["raised", "rescued"]
+    x: float
+    y: float
+    radius: float
+
+    @property
+    def cross(self) -> str:
+        """Two strokes within the circle, as an SVG path."""
+        arm = self.radius * 0.42
+        return (
+            f"M{self.x - arm:.2f},{self.y - arm:.2f} l{2 * arm:.2f},{2 * arm:.2f} "
+            f"m{-2 * arm:.2f},0 l{2 * arm:.2f},{-2 * arm:.2f}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Turn:
     """Where the way in ends: in the core (``layer`` None) or in the middle of a layer's ring."""
 
@@ -68,7 +87,6 @@ def half_path(inner: float, outer: float, side: Literal["in", "out"], centre: tu
 
 def way_of(
     record: RequestRecord,
-    middles: list[float],
     rings: list[Radii],
     core_radius: float,
     centre: tuple[float, float],
@@ -76,12 +94,13 @@ def way_of(
 ) -> list[Stretch]:
     """The stretches of ``record``'s way, first to last, through ``rings`` of (inner, outer) radii, outermost first."""
     draw = _Pen(record, rings, centre)
+    middles = [(inner + outer) / 2 for inner, outer in rings]
     edge = width / 2 - TAIL
     turn = _turn(record, middles, core_radius)
     stretches = draw.line("in", -edge, -turn.radius, turn.layer)
     if record.state != "finished":
         return [*stretches[:-1], _ended(stretches[-1], still_open=record.state == "running")]
-    error = _error(record, turn, rings, middles, core_radius, edge)
+    error = _error(record, turn, rings, core_radius, edge)
     at = turn.radius
     if turn.layer is not None:
         kind: Kind = "error" if error and error[0] <= at else "out"
@@ -95,6 +114,19 @@ def way_of(
     if at < edge:
         stretches += draw.line("out", at, edge)
     return [*stretches[:-1], _ended(stretches[-1], still_open=False)]
+
+
+def marks_of(way: list[Stretch]) -> list[Mark]:
+    """Where on the ``way`` an exception was raised, and where it became a response; none where no exception ran."""
+    errors = [stretch for stretch in way if stretch.kind == "error"]
+    if not errors:
+        return []
+    (x1, y1), (x2, y2) = errors[0].start, errors[-1].end
+    room = abs(x2 - x1)
+    raised = Mark("raised", x1, y1, min(7.0, max(3.5, room * 0.4)))
+    if errors[-1].last:
+        return [raised]
+    return [raised, Mark("rescued", x2, y2, min(5.0, max(2.5, room * 0.3)))]
 
 
 def _ended(stretch: Stretch, *, still_open: bool) -> Stretch:
@@ -165,7 +197,7 @@ def reached_core(record: RequestRecord) -> bool:
 
 
 def _error(
-    record: RequestRecord, turn: _Turn, rings: list[Radii], middles: list[float], core_radius: float, edge: float
+    record: RequestRecord, turn: _Turn, rings: list[Radii], core_radius: float, edge: float
 ) -> tuple[float, float] | None:
     """From which to which distance on the way out an exception ran, None when it stayed out of sight."""
     if record.exception is None:
@@ -173,8 +205,10 @@ def _error(
     raised_in = record.exception.raised_in
     by_id = {layer.id: layer.index for layer in record.layers}
     raiser = by_id.get(raised_in)
-    start = middles[raiser] if raiser is not None else turn.radius
-    start = max(start, turn.radius)
+    start = turn.radius
+    if raiser is not None:
+        inner, outer = rings[raiser]
+        start = max(start, inner + (outer - inner) / 4)
     return start, max(start, _rescue(record, raiser, by_id, rings, core_radius, edge))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
 
 URLS = """
+import asyncio
 import time
 from pathlib import Path
 
@@ -41,7 +42,13 @@ def slow(request):
         time.sleep(0.01)
     return HttpResponse("done")
 
-urlpatterns = [path("slow/", slow), re_path("^", lambda request: HttpResponse(request.path))]
+async def waiting(request):
+    while not GATE.exists():
+        await asyncio.sleep(0.01)
+    return HttpResponse("done")
+
+urlpatterns = [path("slow/", slow), path("hanging/", slow), path("waiting/", waiting)]
+urlpatterns += [re_path("^", lambda request: HttpResponse(request.path))]
 """
 TRIES = """() => {
   window.tries = [];
@@ -265,6 +272,56 @@ def test_a_request_in_hand_stands_in_the_list_and_is_replaced_when_it_is_done(se
     running.wait_for(state="detached")
     assert row(page, "GET /slow/ 200").first.locator("xpath=..").get_attribute("id") == row_id
     page.locator("#stage .stage[data-state=finished]").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("way", "path"), [("uvicorn", "/hanging/"), ("uvicorn", "/waiting/"), ("runserver", "/hanging/")]
+)
+def test_a_request_that_hangs_tells_the_line_of_the_view_at_which_it_stands(
+    serve: Callable[[str], Served], page: "Page", way: str, path: str
+) -> None:
+    served = serve(way)
+    gate = served.site.folder / "mysite" / "gate"
+    gate.unlink(missing_ok=True)
+    served.open(page)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(served.server.get, path)
+        try:
+            row(page, f"GET {path} running").click()
+            page.locator("#stage .standing").get_by_text(re.compile(r"mysite/urls\.py:\d+")).wait_for()
+            told = page.locator("#stage .standing .source").inner_text()
+        finally:
+            gate.touch()
+        waiting.result()
+    line = URLS.splitlines()[int(told.rpartition(":")[2]) - 1]
+    assert "GATE.exists()" in line or "sleep(0.01)" in line
+
+
+def test_what_streams_in_moves_nothing_but_the_rows(served: Served, page: "Page") -> None:
+    served.server.get("/still/chosen/")
+    served.open(page)
+    row(page, "GET /still/chosen/ 200").first.click()
+    page.locator("#stage .onion").wait_for()
+    names = [
+        "#filter",
+        "#stage .stage",
+        ".onion svg",
+        "#cards",
+        "#chain",
+        "#chain li:last-child",
+        "#pause",
+        "#connection",
+    ]
+    places = f"""() => {names}.map((name) => document.querySelector(name).getBoundingClientRect())
+      .map((at) => [at.left, at.top, at.width, at.height])"""
+    before = page.evaluate(places)
+    for number in range(15):
+        served.server.get(f"/still/{number}/")
+    row(page, "GET /still/14/ 200").wait_for()
+    page.locator("#rate", has_text="req/s").wait_for()
+    after = page.evaluate(places)
+    assert after[:-1] == before[:-1]
+    assert after[-1][1:] == before[-1][1:], "the state stays on its line, though the rate beside it comes"
 
 
 def reached(page: "Page") -> "Locator":

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_inspector.readings.core import LETTER, SMALLEST, Words, fitted
+from pipeline_inspector.readings.crossings import LARGE, USUAL, Crossing
 from pipeline_inspector.readings.onion import (
     CORE,
     CX,
@@ -16,7 +17,6 @@ from pipeline_inspector.readings.onion import (
     HEIGHT,
     OUTER,
     WIDTH,
-    Onion,
     heat,
     onion,
     running,
@@ -67,8 +67,8 @@ def records(draw: st.DrawFn) -> RequestRecord:
     )
 
 
-def boxes(picture: Onion) -> list[tuple[float, float, float, float]]:
-    return [(at.left, at.top, at.left + at.width, at.top + at.height) for at in picture.crossings]
+def boxes(numbers: list[Crossing]) -> list[tuple[float, float, float, float]]:
+    return [(at.left, at.top, at.left + at.width, at.top + at.height) for at in numbers if not at.spare]
 
 
 @given(records())
@@ -96,23 +96,79 @@ def test_both_halves_of_a_ring_run_from_top_to_bottom_at_its_two_radii(record: R
 
 @given(records())
 def test_numbers_at_the_crossings_never_overlap_and_stay_in_the_box(record: RequestRecord) -> None:
-    found = boxes(onion(record))
-    for index, (left, top, right, bottom) in enumerate(found):
-        assert left >= 0
-        assert right <= WIDTH
-        assert top >= 0
-        assert bottom <= HEIGHT
-        for other_left, other_top, other_right, other_bottom in found[index + 1 :]:
-            assert left >= other_right or right <= other_left or top >= other_bottom or bottom <= other_top
+    picture = onion(record)
+    for numbers in (picture.crossings, picture.large_crossings):
+        found = boxes(numbers)
+        for index, (left, top, right, bottom) in enumerate(found):
+            assert left >= 0
+            assert right <= WIDTH
+            assert top >= 0
+            assert bottom <= HEIGHT
+            for other_left, other_top, other_right, other_bottom in found[index + 1 :]:
+                assert left >= other_right or right <= other_left or top >= other_bottom or bottom <= other_top
 
 
 @given(records())
 def test_each_number_stands_on_its_ring_and_on_its_side(record: RequestRecord) -> None:
     picture = onion(record)
-    for at in picture.crossings:
+    for at in picture.crossings + picture.large_crossings:
         ring = picture.rings[at.layer]
         assert math.dist((at.x, at.y), (CX, CY)) == pytest.approx(ring.middle)
         assert (at.x < CX) == (at.side == "in")
+
+
+@given(records())
+def test_an_exception_is_marked_where_the_red_line_begins_and_where_it_ends_in_a_response(
+    record: RequestRecord,
+) -> None:
+    picture = onion(record)
+    red = [stretch for stretch in picture.way if stretch.kind == "error"]
+    expected = [("raised", *red[0].start)] if red else []
+    if red and picture.way[-1].kind != "error":
+        expected.append(("rescued", *red[-1].end))
+    assert [(mark.kind, mark.x, mark.y) for mark in picture.marks] == expected
+    for left, top, right, bottom in boxes(picture.crossings + picture.large_crossings):
+        for mark in picture.marks:
+            assert not (left < mark.x < right and top < mark.y < bottom), "a number covers it"
+
+
+@pytest.mark.parametrize("layers", [1, 3, 8, 12, 16])
+def test_in_a_usual_chain_there_is_room_for_every_number(layers: int) -> None:
+    numbers = onion(samples.record("passed", layers)).crossings
+    assert len(numbers) == 2 * layers
+    assert not any(at.spare for at in numbers)
+
+
+@given(records())
+def test_every_crossing_has_its_number_be_it_a_spare_one(record: RequestRecord) -> None:
+    picture = onion(record)
+    expected = {(ring.layer.index, half.side) for ring in picture.rings for half in (ring.way_in, ring.way_out)
+                if half.reached and (record.state == "finished" or half.ns)}  # fmt: skip
+    for numbers in (picture.crossings, picture.large_crossings):
+        assert {(at.layer, at.side) for at in numbers} == expected
+        assert len(numbers) == len(expected)
+
+
+def test_in_a_crowd_the_costly_numbers_stay_and_in_a_small_picture_only_they() -> None:
+    record = samples.record("passed", 40)
+    picture = onion(record)
+    costly = {(layer.index, side) for layer in record.layers for side, ns in (("in", layer.in_ns), ("out", layer.out_ns))
+              if ns >= 100_000}  # fmt: skip
+    assert costly <= {(at.layer, at.side) for at in picture.crossings if not at.spare}
+    assert costly == {(at.layer, at.side) for at in picture.large_crossings if not at.spare}
+    assert {at.size for at in picture.large_crossings} == {LARGE}
+    assert {at.size for at in picture.crossings} == {USUAL}
+
+
+@pytest.mark.parametrize("layers", [3, 12, 40])
+@pytest.mark.parametrize("kind", ["answered", "layer_raised"])
+def test_where_the_way_turns_there_is_room_for_it(kind: str, layers: int) -> None:
+    record = samples.record(kind, layers)
+    for layer in record.layers:
+        layer.in_ns = layer.out_ns = 1_000
+    rings = onion(record).rings
+    widths = {ring.layer.outcome: ring.outer - ring.inner for ring in rings}
+    assert widths[kind.removeprefix("layer_")] > 2 * widths["passed"]
 
 
 @given(records())

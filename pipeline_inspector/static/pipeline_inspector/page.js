@@ -72,10 +72,11 @@
     const before = record;
     record = $("#stage .stage")?.dataset.record ?? null;
     if (cards && open) cards.dataset.chosen = open.id.replace("card-", "");
+    const hovered = before !== null && before === record ? shown : null;
     if (before !== null && before === record && pinned !== null) {
       const ring = $(`#ring-${CSS.escape(pinned)}`);
       if (ring) rove(ring);
-      show(pinned);
+      show(hovered);
       return;
     }
     pinned = null;
@@ -86,6 +87,7 @@
       if (ring) rove(ring);
       pin(telling);
     }
+    if (hovered !== null) show(hovered);
   };
 
   const inStage = (target) => target instanceof Element && target.closest("#stage");

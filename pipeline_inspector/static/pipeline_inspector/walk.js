@@ -68,12 +68,18 @@
     }
   });
 
+  const timeless = (html) => html.replace(/( data-since="[^"]*">)[^<]*/g, "$1");
+  let drawn = ""; // what stands on the stage, without the time of a running request
+
   let vain = 0; // so often in a row a running request was asked for, and was neither in hand nor kept yet
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.target.id !== "stage") return;
     const gone = event.detail.xhr.status === 404;
     vain = gone && stage()?.dataset.state === "running" ? vain + 1 : 0;
     if (gone) event.detail.shouldSwap = vain === 0 || vain > 10;
+    const coming = timeless(event.detail.serverResponse);
+    if (coming === drawn && stage()?.dataset.state === "running") event.detail.shouldSwap = false;
+    if (event.detail.shouldSwap) drawn = coming;
   });
 
   document.addEventListener("htmx:responseError", (event) => {
@@ -104,7 +110,7 @@
   setInterval(() => {
     for (const spot of document.querySelectorAll("[data-since]")) {
       const ms = Date.now() - Date.parse(spot.dataset.since);
-      if (ms >= 0 && ms < 3_600_000) spot.textContent = ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
+      if (ms >= 0 && ms < 3_600_000) spot.textContent = `${Number(ms.toPrecision(3))} ms`;
     }
   }, 200);
 })();
