@@ -1,13 +1,14 @@
 """Our scripts, styles and pictures, out of the package itself: no ``collectstatic``, nothing of the site is needed.
 
 htmx and its extensions come from the django-htmx package. Only names listed at start exist, so no path can lead out.
+``all.css`` is all that a page waits for before it is painted, in one piece: a server may be busy with other requests.
 """
 
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from mimetypes import guess_type
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import django_htmx
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -22,6 +23,8 @@ _FROM_HTMX = {
     "htmx/ws.js": _HTMX / "ext" / "hx-ws-2.min.js",
     "htmx/sse.js": _HTMX / "ext" / "hx-sse-2.min.js",
 }
+_STYLES = ("inspector.css", "requests.css", "onion.css", "tabs.css")
+_ALL_STYLES = "all.css"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 _FOR_A_YEAR = "public, max-age=31536000, immutable"
 
@@ -47,14 +50,26 @@ def version() -> str:
     return digest.hexdigest()[:12]
 
 
-def _serve(request: HttpRequest, name: str) -> HttpResponseBase:
+def content(name: str) -> bytes | None:
+    """What is served under ``name``; None when there is nothing."""
+    if name == _ALL_STYLES:
+        return b"\n".join((_OWN / style).read_bytes() for style in _STYLES)
     path = _files().get(name)
-    if path is None:
+    return path.read_bytes() if path else None
+
+
+def kind(name: str) -> str:
+    """The content type of ``name``."""
+    suffix = PurePosixPath(name).suffix
+    found = _TYPES.get(suffix) or guess_type(name)[0] or "application/octet-stream"
+    return f"{found}; charset=utf-8" if found.startswith("text/") or suffix == ".svg" else found
+
+
+def _serve(request: HttpRequest, name: str) -> HttpResponseBase:
+    found = content(name)
+    if found is None:
         raise Refused(404, "unknown_asset", "There is no such file.")
-    kind = _TYPES.get(path.suffix) or guess_type(path.name)[0] or "application/octet-stream"
-    if kind.startswith("text/") or path.suffix == ".svg":
-        kind = f"{kind}; charset=utf-8"
-    response = HttpResponse(path.read_bytes(), content_type=kind)
+    response = HttpResponse(found, content_type=kind(name))
     if request.GET.get("v") == version():
         response["Cache-Control"] = _FOR_A_YEAR
     return response

@@ -2,7 +2,7 @@
 
 The page speaks in small JSON frames, each of which tells all that has changed on its side: ``after`` (the ``seq`` its
 list stands at), ``filter`` (as in a query string), ``paused``, ``round`` (a number that is sent back before the first update
-made after this frame), ``packed`` (it takes long updates as binary frames: UTF-8 in a raw DEFLATE stream), and ``shown`` (the
+made after this frame), ``packed`` (it takes long updates as binary frames: UTF-8 in raw DEFLATE), and ``shown`` (the
 ``seq`` of the last update it has drawn). A page that sends ``shown`` is not sent more than a few updates ahead of it, and
 every few seconds at least one, so that it notices when the connection is dead.
 """

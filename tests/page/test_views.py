@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -322,6 +323,7 @@ def test_no_page_holds_inline_script_or_style(client: Client, kept: Kept) -> Non
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
+        ("all.css", "text/css"),
         ("denied.css", "text/css"),
         ("htmx/htmx.min.js", "text/javascript"),
         ("htmx/ws.js", "text/javascript"),
@@ -337,6 +339,16 @@ def test_assets_are_served_by_the_app_itself(client: Client, kept: Kept, name: s
     assert response["Content-Type"].startswith(kind)
     assert "immutable" in response["Cache-Control"]
     assert client.get(f"assets/{name}?v=old")["Cache-Control"] == "no-store"
+
+
+def test_a_page_waits_for_one_script_and_one_sheet_that_holds_every_style(client: Client, kept: Kept) -> None:
+    head = text(client.get()).partition("</head>")[0]
+    assert re.findall(r'<link rel="stylesheet" href="[^"]*/([\w.]+)\?', head) == ["all.css"]
+    assert len(re.findall(r"<script (?![^>]*defer)", head)) == 1
+    sheet = text(client.get("assets/all.css"))
+    styles = Path(assets.__file__).parent.parent / "static" / "pipeline_inspector"
+    for style in styles.glob("*.css"):
+        assert (style.read_text() in sheet) == (style.name != "denied.css")
 
 
 @pytest.mark.parametrize(
