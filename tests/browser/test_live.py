@@ -150,6 +150,31 @@ def test_the_selection_the_focus_and_the_place_where_one_reads_stay(served: Serv
     assert page.locator("#stage .stage").get_attribute("data-record") == stage
 
 
+def test_who_follows_is_shown_the_newest_until_one_is_chosen(served: Served, page: "Page") -> None:
+    served.server.get("/follow/0/")
+    served.open(page)
+    row(page, "GET /follow/0/ 200").wait_for()
+    page.locator("#filter-text").focus()
+    follow = page.get_by_role("button", name="Follow")
+    follow.evaluate("(button) => button.click()")
+    page.get_by_role("figure", name="Onion of GET /follow/0/").wait_for()
+    length = page.evaluate("history.length")
+    for number in (1, 2):
+        served.server.get(f"/follow/{number}/")
+        page.get_by_role("figure", name=f"Onion of GET /follow/{number}/").wait_for()
+    newest = page.locator("#requests a[aria-current=true]")
+    assert newest.get_attribute("aria-label") == "GET /follow/2/ 200"
+    assert (newest.get_attribute("href") or "no address") in page.url
+    assert page.evaluate("document.activeElement.id") == "filter-text"
+    assert page.evaluate("history.length") == length
+    row(page, "GET /follow/1/ 200").click()
+    page.get_by_role("figure", name="Onion of GET /follow/1/").wait_for()
+    assert follow.get_attribute("aria-pressed") == "false"
+    served.server.get("/follow/3/")
+    row(page, "GET /follow/3/ 200").wait_for()
+    page.get_by_role("figure", name="Onion of GET /follow/1/").wait_for()
+
+
 def test_every_tab_has_its_own_selection(served: Served, page: "Page") -> None:
     other = page.context.new_page()
     for number in range(2):
