@@ -1,7 +1,7 @@
 """Our scripts, styles and pictures, out of the package itself: no ``collectstatic``, nothing of the site is needed.
 
 htmx and its extensions come from the django-htmx package. Only names listed at start exist, so no path can lead out.
-``all.css`` is all that a page waits for before it is painted, in one piece: a server may be busy with other requests.
+Several of our own are asked for as one, ``page+tabs.js``: a server may be busy, and a browser waits for each.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,6 @@ _FROM_HTMX = {
     "htmx/ws.js": _HTMX / "ext" / "hx-ws-2.min.js",
     "htmx/sse.js": _HTMX / "ext" / "hx-sse-2.min.js",
 }
-_STYLES = ("inspector.css", "requests.css", "onion.css", "tabs.css")
-_ALL_STYLES = "all.css"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 _FOR_A_YEAR = "public, max-age=31536000, immutable"
 
@@ -52,10 +50,18 @@ def version() -> str:
 
 def content(name: str) -> bytes | None:
     """What is served under ``name``; None when there is nothing."""
-    if name == _ALL_STYLES:
-        return b"\n".join((_OWN / style).read_bytes() for style in _STYLES)
     path = _files().get(name)
-    return path.read_bytes() if path else None
+    return path.read_bytes() if path else _joined(name)
+
+
+def _joined(name: str) -> bytes | None:
+    stem, dot, suffix = name.rpartition(".")
+    parts = stem.split("+")
+    paths = [_files().get(f"{part}{dot}{suffix}") for part in parts]
+    if suffix not in ("css", "js") or len(set(parts)) < len(parts) or not all(paths):
+        return None
+    texts = [path.read_bytes() for path in paths if path]
+    return b"\n".join(texts) if suffix == "css" else b"".join(b"(() => {\n%s})();\n" % text for text in texts)
 
 
 def kind(name: str) -> str:

@@ -323,7 +323,7 @@ def test_no_page_holds_inline_script_or_style(client: Client, kept: Kept) -> Non
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("all.css", "text/css"),
+        ("onion+tabs.css", "text/css"),
         ("denied.css", "text/css"),
         ("htmx/htmx.min.js", "text/javascript"),
         ("htmx/ws.js", "text/javascript"),
@@ -343,12 +343,19 @@ def test_assets_are_served_by_the_app_itself(client: Client, kept: Kept, name: s
 
 def test_a_page_waits_for_one_script_and_one_sheet_that_holds_every_style(client: Client, kept: Kept) -> None:
     head = text(client.get()).partition("</head>")[0]
-    assert re.findall(r'<link rel="stylesheet" href="[^"]*/([\w.]+)\?', head) == ["all.css"]
+    (sheet,) = re.findall(r'<link rel="stylesheet" href="/__inspector__/([^"]*)"', head)
     assert len(re.findall(r"<script (?![^>]*defer)", head)) == 1
-    sheet = text(client.get("assets/all.css"))
+    found = text(client.get(sheet))
     styles = Path(assets.__file__).parent.parent / "static" / "pipeline_inspector"
     for style in styles.glob("*.css"):
-        assert (style.read_text() in sheet) == (style.name != "denied.css")
+        assert (style.read_text() in found) == (style.name != "denied.css")
+
+
+def test_scripts_that_are_asked_for_as_one_keep_to_themselves(client: Client, kept: Kept) -> None:
+    joined = client.get("assets/page+tabs.js")
+    assert joined["Content-Type"].startswith("text/javascript")
+    assert text(joined).count("(() => {\n// ") == 2
+    assert text(client.get("assets/page.js")) in text(joined)
 
 
 @pytest.mark.parametrize(
@@ -362,6 +369,12 @@ def test_a_page_waits_for_one_script_and_one_sheet_that_holds_every_style(client
         "htmx/../../x",
         "..\\live.py",
         "denied.css%00.js",
+        "page+page.js",
+        "page+.js",
+        "page+nothing.js",
+        "page+inspector.js",
+        "page+../live.js",
+        "+.js",
         "denied.css/",
         "",
         "htmx",
