@@ -109,6 +109,7 @@ def flood(options: argparse.Namespace, site: Place) -> tuple[tuple[str, ...], li
         str(told.left_out),
         f"{memory[0]:.0f} → {memory[-1]:.0f} MB",
         f"{100 * used / took:.0f} %",
+        f"{told.updates / took / options.viewers:.1f}",
         f"{told.received / took / 1e6:.1f} MB/s",
     )
     return line, [f"{mb:.0f}" for mb in memory]
@@ -141,6 +142,7 @@ def main() -> None:
             "left out",
             "memory",
             "CPU",
+            "updates a second to each",
             "sent",
         )
         print(table(head, [line]))

@@ -1,8 +1,9 @@
 """What the main page costs with many requests kept. ``python -m benchmarks.page --help``.
 
-First paint of a page that was never loaded before (a new browser profile each time), the rows in the DOM, the time from a
-click on a row to the onion, and what staying up to date takes from the browser while requests pour in. For the last,
-another process puts copies of kept requests into the store, so that the site's own speed does not matter.
+First paint of a page that was never loaded before (a new browser profile each time) and, in turn with it, of a bare page of
+the site, which is what browser and machine take at least; the rows in the DOM, the time from a click on a row to the onion,
+and what staying up to date takes from the browser while requests pour in. For the last, another process puts copies of kept
+requests into the store, so that the site's own speed does not matter.
 """
 
 import argparse
@@ -61,17 +62,16 @@ def opened(browser: "Browser", server: "Server") -> "Page":
     return page
 
 
-def paints(browser: "Browser", server: "Server", loads: int) -> tuple[list[float], list[float], int]:
-    """Milliseconds to the first paint and to the first byte, and the rows that stand on the page."""
-    first, answered, rows = [], [], 0
-    for _ in range(loads):
-        page = opened(browser, server)
-        page.wait_for_function("() => performance.getEntriesByType('paint').length > 0")
-        first.append(page.evaluate("performance.getEntriesByName('first-paint')[0].startTime"))
-        answered.append(page.evaluate("performance.getEntriesByType('navigation')[0].responseStart"))
-        rows = page.locator("#requests > li").count()
-        page.context.close()
-    return first, answered, rows
+def paints(browser: "Browser", address: str, rows: int) -> tuple[float, float]:
+    """Milliseconds to the first paint and to the first byte of a page with ``rows`` rows, in a profile of its own."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.goto(address)
+    page.wait_for_function("() => performance.getEntriesByType('paint').length > 0")
+    first = page.evaluate("performance.getEntriesByName('first-paint')[0].startTime")
+    answered = page.evaluate("performance.getEntriesByType('navigation')[0].responseStart")
+    assert page.locator("#requests > li").count() == rows
+    page.context.close()
+    return first, answered
 
 
 def clicks(page: "Page", count: int) -> list[float]:
@@ -142,6 +142,10 @@ def _metrics(session: Any) -> dict[str, float]:
     return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
 
 
+def _line(name: str, found: list[float]) -> tuple[str, ...]:
+    return name, f"{statistics.median(found):.0f} ms", f"{min(found):.0f} ms", f"{max(found):.0f} ms"
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -157,16 +161,18 @@ def main() -> None:
         ask_at_rate(server.port, 1e9, options.kept + 50, 0)
         Asker(server.port).get("/n/0/")
         time.sleep(2)
-        first, answered, rows = paints(browser, server, options.loads)
+        full, bare = f"{server.url}/__inspector__/", f"{server.url}/n/0/"
+        pairs = [(paints(browser, full, 200), paints(browser, bare, 0)) for _ in range(options.loads)]
         page = opened(browser, server)
-        chosen = clicks(page, options.clicks)
         lines = [
-            ("first paint", f"{statistics.median(first):.0f} ms", f"{max(first):.0f} ms"),
-            ("of which until the first byte", f"{statistics.median(answered):.0f} ms", f"{max(answered):.0f} ms"),
-            ("click on a row → onion drawn", f"{statistics.median(chosen):.0f} ms", f"{max(chosen):.0f} ms"),
-            ("rows in the DOM", str(rows), ""),
+            _line("first paint", [first for (first, _), _ in pairs]),
+            _line("of which until the first byte", [answered for (_, answered), _ in pairs]),
+            _line("first paint of a bare page", [first for _, (first, _) in pairs]),
+            _line("the one less the other", [ours - theirs for (ours, _), (theirs, _) in pairs]),
+            _line("click on a row → onion drawn", clicks(page, options.clicks)),
+            ("rows in the DOM", str(page.locator("#requests > li").count()), "", ""),
         ]
-        print(table(("main page", "median", "most"), lines), "\n")
+        print(table(("main page", "median", "least", "most"), lines), "\n")
         line = flooded(site, server, page, options.seconds, options.rate)
         head = ("came per s", "updates per s", "rows in the DOM", "main thread busy", "per update")
         print(table((*head, "p99 between frames", "click → onion", "CPU of the server"), [line]))

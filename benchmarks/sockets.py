@@ -1,7 +1,7 @@
 """Light clients, so that the server is what is measured: requests over kept connections, and open pages that only count.
 
-A viewer speaks the socket of a page and takes compressed frames, as browsers do: it reads each update, notes which requests
-it lists, and says what it has shown.
+A viewer speaks the socket of a page and takes compressed frames and packed updates, as browsers do: it reads each update,
+notes which requests it lists, and says what it has shown.
 """
 
 import asyncio
@@ -102,6 +102,7 @@ class _Viewer(asyncio.Protocol):
     def __init__(self, port: int, expected: int) -> None:
         self.port, self.listed = port, bytearray(expected)
         self.left_out = self.updates = self.received = 0
+        self._shown = b"0"
         self.open = asyncio.get_running_loop().create_future()
         self._data = bytearray()
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -128,6 +129,7 @@ class _Viewer(asyncio.Protocol):
             if not head.startswith(b"HTTP/1.1 101"):
                 raise SystemExit(f"The socket was refused: {bytes(head[:200])!r}")
             del self._data[: len(head) + 4]
+            self._say(1, b'{"packed":true}')
             self.open.set_result(None)
         while (frame := self._frame()) is not None:
             self._take(*frame)
@@ -152,16 +154,18 @@ class _Viewer(asyncio.Protocol):
     def _take(self, kind: int, payload: bytes) -> None:
         if kind == 9:
             self._say(10, payload)
-        if kind != 1:
+        if kind not in (1, 2):
             return
+        if kind == 2:
+            payload = zlib.decompress(payload, wbits=-zlib.MAX_WBITS)
         self.updates += 1
         for number in _FINISHED.findall(payload):
             if int(number) < len(self.listed):
                 self.listed[int(number)] = 1
         more, upto = _MORE.search(payload[:300]), _UPTO.search(payload[:300])
         self.left_out += int(more[1]) if more else 0
-        if upto:
-            self._say(1, b'{"shown":%s}' % upto[1])
+        self._shown = upto[1] if upto else self._shown
+        self._say(1, b'{"shown":%s}' % self._shown)
 
     def _say(self, kind: int, payload: bytes) -> None:
         assert self._transport is not None

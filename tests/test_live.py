@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from pipeline_inspector import conf, faults, live
 from pipeline_inspector.page import hub
 from pipeline_inspector.page.tail import Tail
-from pipeline_inspector.page.viewer import Viewer
+from pipeline_inspector.page.viewer import NONE_SHOWN, Viewer
 from pipeline_inspector.reader import Filter, Reader
 from pipeline_inspector.store.base import Store
 from tests.store.places import Place, RedisServer
@@ -289,7 +289,10 @@ async def _next_update(store: Store, server: RedisServer, publisher: "subprocess
     """The first update of a page that looks for itself once a minute, after ``publisher`` was let go."""
     assert publisher.stdin is not None
     seen = Tail(Reader(store), lambda row: f'<li id="r-{row.id}"></li>')
-    async with asyncio.timeout(PATIENCE * 3), aclosing(hub.updates(Viewer(seen, Filter(), running={}))) as updates:
+    async with (
+        asyncio.timeout(PATIENCE * 3),
+        aclosing(hub.updates(Viewer(seen, Filter(), shown=NONE_SHOWN))) as updates,
+    ):
         waiting = asyncio.ensure_future(anext(updates))
         redis = Redis.from_url(server.address)
         while not await redis.exists(f"asgi:group:{live.GROUP}"):

@@ -1,13 +1,14 @@
 """Our scripts, styles and pictures, out of the package itself: no ``collectstatic``, nothing of the site is needed.
 
 htmx and its extensions come from the django-htmx package. Only names listed at start exist, so no path can lead out.
+Several of our own are asked for as one, ``page+tabs.js``: a server may be busy, and a browser waits for each.
 """
 
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from mimetypes import guess_type
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import django_htmx
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -47,14 +48,34 @@ def version() -> str:
     return digest.hexdigest()[:12]
 
 
-def _serve(request: HttpRequest, name: str) -> HttpResponseBase:
+def content(name: str) -> bytes | None:
+    """What is served under ``name``; None when there is nothing."""
     path = _files().get(name)
-    if path is None:
+    return path.read_bytes() if path else _joined(name)
+
+
+def _joined(name: str) -> bytes | None:
+    stem, dot, suffix = name.rpartition(".")
+    parts = stem.split("+")
+    paths = [_files().get(f"{part}{dot}{suffix}") for part in parts]
+    if suffix not in ("css", "js") or len(set(parts)) < len(parts) or not all(paths):
+        return None
+    texts = [path.read_bytes() for path in paths if path]
+    return b"\n".join(texts) if suffix == "css" else b"".join(b"(() => {\n%s})();\n" % text for text in texts)
+
+
+def kind(name: str) -> str:
+    """The content type of ``name``."""
+    suffix = PurePosixPath(name).suffix
+    found = _TYPES.get(suffix) or guess_type(name)[0] or "application/octet-stream"
+    return f"{found}; charset=utf-8" if found.startswith("text/") or suffix == ".svg" else found
+
+
+def _serve(request: HttpRequest, name: str) -> HttpResponseBase:
+    found = content(name)
+    if found is None:
         raise Refused(404, "unknown_asset", "There is no such file.")
-    kind = _TYPES.get(path.suffix) or guess_type(path.name)[0] or "application/octet-stream"
-    if kind.startswith("text/") or path.suffix == ".svg":
-        kind = f"{kind}; charset=utf-8"
-    response = HttpResponse(path.read_bytes(), content_type=kind)
+    response = HttpResponse(found, content_type=kind(name))
     if request.GET.get("v") == version():
         response["Cache-Control"] = _FOR_A_YEAR
     return response

@@ -1,9 +1,10 @@
 """The WebSocket of an open page: who may listen, what the page says, and its updates as they come.
 
 The page speaks in small JSON frames, each of which tells all that has changed on its side: ``after`` (the ``seq`` its
-list stands at), ``filter`` (as in a query string), ``paused``, ``round`` (a number that updates made after this frame bear),
-and ``shown`` (the ``seq`` of the last update it has drawn). A page that sends ``shown`` is not sent more than a few updates
-ahead of it, and every few seconds at least one, so that it notices when the connection is dead.
+list stands at), ``filter`` (as in a query string), ``paused``, ``round`` (a number that is sent back before the first update
+made after this frame), ``packed`` (it takes long updates as binary frames: UTF-8 in raw DEFLATE), and ``shown`` (the
+``seq`` of the last update it has drawn). A page that sends ``shown`` is not sent more than a few updates ahead of it, and
+every few seconds at least one, so that it notices when the connection is dead.
 """
 
 import asyncio
@@ -18,11 +19,13 @@ from django.http import QueryDict
 from pipeline_inspector import faults
 from pipeline_inspector.page import access, hub, query, source
 from pipeline_inspector.page.responses import Refused
-from pipeline_inspector.page.viewer import Viewer
+from pipeline_inspector.page.viewer import NONE_SHOWN, Change, Update, Viewer, nothing
 from pipeline_inspector.reader import Filter
 
 FRAME_MAX = 8 * 1024
 AHEAD_MAX = 5
+PACKED_FROM = 2000
+"""Characters: shorter updates are sent as they are."""
 
 NOT_ALLOWED, NOT_TEXT, NOT_READABLE, TOO_BIG, FAILED = 4403, 1003, 1007, 1009, 1011
 
@@ -34,6 +37,7 @@ class Said(msgspec.Struct):
     filter: dict[str, str] | None = None
     paused: bool | None = None
     round: int | None = None
+    packed: bool | None = None
     shown: int | None = None
 
 
@@ -50,6 +54,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._seen = asyncio.Event()
         self._ahead = 0
         self._counts = False
+        self._takes_packed = False
         self._closed = False
         self._sending: asyncio.Task[None] | None = None
 
@@ -90,7 +95,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             asked = query.Asked()
         tail = source.newest(source.base_of_scope(self.scope))
         after = tail.reader.store.last_seq() if asked.after is None else asked.after
-        return Viewer(tail, asked.wanted, after, asked.paused, running={})
+        return Viewer(tail, asked.wanted, after, asked.paused, NONE_SHOWN)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take a frame of the page; close at one that no page of ours sends."""
@@ -111,43 +116,53 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if said.shown is not None:
             self._counts, self._ahead = True, max(0, self._ahead - 1)
             self._seen.set()
+        if said.packed is not None:
+            self._takes_packed = said.packed
         if said.after is None and said.filter is None and said.paused is None:
             return
         if said.after is not None and not 0 <= said.after <= query.SEQ_MAX:
             raise Refused(400, "bad_frame", "after is out of range")
-        wanted = viewer.wanted if said.filter is None else _filter(said.filter)
-        paused = viewer.paused if said.paused is None else said.paused
-        viewer.change(wanted, said.after, paused=paused)
-        viewer.round = viewer.round if said.round is None else said.round
+        last = viewer.latest()
+        viewer.change(
+            Change(
+                last.wanted if said.filter is None else _filter(said.filter),
+                last.after if said.after is None else said.after,
+                last.paused if said.paused is None else said.paused,
+                last.round if said.round is None else said.round,
+            )
+        )
         self._changed.set()
 
     async def _send_updates(self, viewer: Viewer) -> None:
+        told = viewer.round
         with suppress(asyncio.CancelledError):
             try:
                 async with aclosing(hub.updates(viewer, self._changed)) as updates:
-                    async for html in updates:
-                        if html is None and not self._counts:
-                            continue
-                        if not await self._sent(viewer.nothing() if html is None else html):
+                    async for update in updates:
+                        silent = update is None and self._counts
+                        if (silent or viewer.round != told) and not await self._sent(nothing(viewer.round)):
                             return
-                        await self._until_seen()
+                        told = viewer.round
+                        if update is not None and not await self._sent(update):
+                            return
             except Exception as error:
                 faults.note("page: socket", error)
                 await self._refuse(FAILED)
 
-    async def _until_seen(self) -> None:
-        """Wait for a page that has fallen behind, so that nothing heaps up for it."""
-        self._ahead += 1
-        while self._counts and self._ahead >= AHEAD_MAX:
-            self._seen.clear()
-            await self._seen.wait()
-
-    async def _sent(self, html: str) -> bool:
-        """Send; a server may raise anything when the other side is gone, and tells us of it besides."""
+    async def _sent(self, update: str) -> bool:
+        """Send, then wait for a page that has fallen behind, so that nothing heaps up for it. A server may raise anything
+        when the other side is gone, and tells us of it besides."""
         try:
-            await self.send(text_data=html)
+            if self._takes_packed and isinstance(update, Update) and len(update) >= PACKED_FROM:
+                await self.send(bytes_data=update.packed)
+            else:
+                await self.send(text_data=update)
         except Exception:
             self._closed = True
+        self._ahead += 1
+        while not self._closed and self._counts and self._ahead >= AHEAD_MAX:
+            self._seen.clear()
+            await self._seen.wait()
         return not self._closed
 
     async def _refuse(self, code: int) -> None:

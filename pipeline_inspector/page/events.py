@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from pipeline_inspector import clock, faults, live
 from pipeline_inspector.page import hub, query, source
 from pipeline_inspector.page.responses import Refused, by_method
-from pipeline_inspector.page.viewer import Viewer
+from pipeline_inspector.page.viewer import Update, Viewer
 
 Transport = Literal["ws", "sse", "poll"]
 Browser = tuple[str, str]
@@ -98,9 +98,9 @@ def _stream(viewer: Viewer, browser: Browser, at_most: int) -> Iterator[bytes]:
             if seat.is_set():
                 yield POLL_INSTEAD
                 return
-            html = _next(viewer)
-            if html is not None:
-                yield event(html, viewer.after)
+            update = _next(viewer)
+            if update is not None:
+                yield event(update, viewer.after)
                 seat.wait(hub.TICK)
             elif clock.now() - said >= HEARTBEAT_NS:
                 yield HEARTBEAT
@@ -110,7 +110,7 @@ def _stream(viewer: Viewer, browser: Browser, at_most: int) -> Iterator[bytes]:
             said = clock.now()
 
 
-def _next(viewer: Viewer) -> str | None:
+def _next(viewer: Viewer) -> Update | None:
     try:
         viewer.tail.refresh()
         return viewer.update()
@@ -124,8 +124,8 @@ async def _astream(viewer: Viewer) -> AsyncIterator[bytes]:
     yield HELLO
     end = clock.now() + LIFETIME_NS
     async with aclosing(hub.updates(viewer)) as updates:
-        async for html in updates:
-            yield HEARTBEAT if html is None else event(html, viewer.after)
+        async for update in updates:
+            yield HEARTBEAT if update is None else event(update, viewer.after)
             if clock.now() > end:
                 break
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline_inspector import faults, live
 from pipeline_inspector.page.tail import Tail
-from pipeline_inspector.page.viewer import Viewer
+from pipeline_inspector.page.viewer import Update, Viewer
 
 TICK = 0.1
 """Seconds: no viewer is sent more than one update in this time."""
@@ -108,7 +108,7 @@ def seated() -> int:
     return sum(len(hub.seats) for hub in _hubs.values())
 
 
-async def updates(viewer: Viewer, changed: asyncio.Event | None = None) -> AsyncGenerator[str | None]:
+async def updates(viewer: Viewer, changed: asyncio.Event | None = None) -> AsyncGenerator[Update | None]:
     """The HTML updates of ``viewer``, each as soon as there is one, at most one a tick; None every few seconds in which
     there is none. Set ``changed`` when the viewer was changed. Must be closed."""
     changed = changed or asyncio.Event()
@@ -125,9 +125,9 @@ async def updates(viewer: Viewer, changed: asyncio.Event | None = None) -> Async
                 yield None
                 continue
             changed.clear()
-            html = viewer.update() if viewer.is_at_hand() else await asyncio.to_thread(viewer.update)
-            if html is not None:
-                yield html
+            update = viewer.update() if viewer.is_at_hand() else await asyncio.to_thread(viewer.update)
+            if update is not None:
+                yield update
                 await asyncio.sleep(TICK)
     finally:
         hub.seats.discard(changed)

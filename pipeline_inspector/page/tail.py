@@ -1,13 +1,14 @@
 """The newest rows of the store, fetched and drawn once for all viewers of this process.
 
 A viewer asks for what comes after the last ``seq`` it showed; when that reaches further back than what is at hand here,
-it reads the store itself.
+it reads the store itself. What is at hand is replaced as a whole, so that viewers read it without a lock.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pipeline_inspector import clock
 from pipeline_inspector.reader import Filter, Reader
@@ -19,8 +20,10 @@ _PIECE = 200
 _SECOND = 1_000_000_000
 _FRESH_NS = 50_000_000
 _TAILS_MAX = 4
+_SHARED_MAX = 32
 
 Draw = Callable[[Summary], str]
+_Made = TypeVar("_Made")
 
 
 class Drawn(NamedTuple):
@@ -35,43 +38,70 @@ class Drawn(NamedTuple):
         return wanted.matches(self.row, self.plan)
 
 
+@dataclass(frozen=True, eq=False)
+class AtHand:
+    """What is known of the end of the list: rows after ``since`` up to ``seq``, oldest first, and those in hand.
+
+    ``first`` is the ``seq`` of the oldest row that is kept: those before it are gone.
+    """
+
+    since: int
+    seq: int
+    first: int
+    rows: tuple[Drawn, ...] = ()
+    seqs: tuple[int, ...] = ()
+    running: tuple[Drawn, ...] = ()
+    _shared: dict[Hashable, Any] = field(default_factory=dict)
+
+    def reaches(self, seq: int) -> bool:
+        """Are all rows after ``seq`` here?"""
+        return seq >= self.since
+
+    def after(self, seq: int) -> tuple[Drawn, ...]:
+        """The rows with a greater ``seq``, oldest first."""
+        return self.rows[bisect_right(self.seqs, seq) :]
+
+    def shared(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """What ``make`` gives, made once for all viewers with the same ``key``."""
+        if key in self._shared:
+            found: _Made = self._shared[key]
+            return found
+        made = make()
+        if len(self._shared) < _SHARED_MAX:
+            self._shared[key] = made
+        return made
+
+
 class Tail:
     """The end of one store's list. ``draw`` makes the HTML of a row. All methods may be called from any thread."""
 
     def __init__(self, reader: Reader, draw: Draw) -> None:
         self.reader = reader
-        self.running: tuple[Drawn, ...] = ()
         self._draw = draw
         self._lock = Lock()
-        self._rows: list[Drawn] = []
-        self._seqs: list[int] = []
         self._watched_until = 0
         self._fresh_until = 0
-        self._since = self.seq = reader.store.last_seq()
-        self.first = 1
-        """The ``seq`` of the oldest row that is kept: those before it are gone."""
+        last = reader.store.last_seq()
+        self.now = AtHand(last, last, 1)
 
     def refresh(self) -> bool:
         """Fetch and draw what is new; tells whether anything is. Asked again at once, it does not look again. Raises
         ``StoreError``."""
         with self._lock:
-            if clock.now() < self._fresh_until and self.reader.store.last_seq() == self.seq:
+            if clock.now() < self._fresh_until and self.reader.store.last_seq() == self.now.seq:
                 return False
             self._fresh_until = clock.now() + _FRESH_NS
             self._watch()
             running = self.reader.store.running()
-            gone, new = self._forget_gone(), self._fetch()
-            ids = {drawn.row.id for drawn in self._rows}
-            before = self.running
-            self.running = tuple(self.drawn(row) for row in running if row.id not in ids)
-            return new or gone or self.running != before
-
-    def after(self, seq: int) -> list[Drawn] | None:
-        """The rows at hand with a greater ``seq``, oldest first; None when there may be others in the store."""
-        with self._lock:
-            if seq < self._since:
-                return None
-            return self._rows[bisect_right(self._seqs, seq) :]
+            before, first = self.now, self._first()
+            since, seq, rows = self._fetched()
+            del rows[: bisect_right(rows, first - 1, key=_seq_of)]
+            ids = {drawn.row.id for drawn in rows}
+            in_hand = tuple(self.drawn(row) for row in running if row.id not in ids)
+            if (seq, first, in_hand) == (before.seq, before.first, before.running):
+                return False
+            self.now = AtHand(since, seq, first, tuple(rows), tuple(map(_seq_of, rows)), in_hand)
+            return True
 
     def drawn(self, row: Summary) -> Drawn:
         """``row`` with its HTML."""
@@ -80,50 +110,49 @@ class Tail:
     def forget(self) -> None:
         """The records were cleared: nothing is at hand."""
         with self._lock:
-            self._begin_at(self.reader.store.last_seq())
+            last = self.reader.store.last_seq()
+            self.now = AtHand(last, last, self.now.first, running=self.now.running)
 
     def _watch(self) -> None:
         if clock.now() >= self._watched_until:
             self.reader.store.watch(WATCH_SECONDS)
             self._watched_until = clock.now() + _SECOND
 
-    def _forget_gone(self) -> bool:
-        """Drop what the store does not keep any more, whichever process cleared it; tells whether anything went."""
-        store, before = self.reader.store, self.first
+    def _first(self) -> int:
+        """The ``seq`` of the oldest row that is kept, whichever process cleared the store; the one to come when none is."""
+        store = self.reader.store
         last = store.last_seq()
         oldest = store.after(0, 1)
-        self.first = oldest[0].seq if oldest else last + 1
-        gone = bisect_right(self._seqs, self.first - 1)
-        del self._rows[:gone], self._seqs[:gone]
-        if not oldest and self.first != before:
+        if oldest:
+            return oldest[0].seq
+        if self.now.first != last + 1:
             self.reader.forget()
-        return self.first != before
+        return last + 1
 
-    def _fetch(self) -> bool:
-        store, before = self.reader.store, self.seq
+    def _fetched(self) -> tuple[int, int, list[Drawn]]:
+        """``since``, ``seq`` and the rows between, with what is new."""
+        store, now = self.reader.store, self.now
+        since, seq, rows = now.since, now.seq, list(now.rows)
         last = store.last_seq()
-        if last == self.seq:
-            return False
-        if not self.seq <= last <= self.seq + AT_HAND:
-            self._begin_at(max(0, last - AT_HAND))
-        while rows := store.after(self.seq, _PIECE):
-            self._rows += [self.drawn(row) for row in rows]
-            self._seqs += [row.seq for row in rows]
-            self.seq = rows[-1].seq
-            if len(rows) < _PIECE:
+        if last == seq:
+            return since, seq, rows
+        if not seq <= last <= seq + AT_HAND:
+            since = seq = max(0, last - AT_HAND)
+            rows.clear()
+        while piece := store.after(seq, _PIECE):
+            rows += [self.drawn(row) for row in piece]
+            seq = piece[-1].seq
+            if len(piece) < _PIECE:
                 break
-        self._cut()
-        return self.seq != before
-
-    def _cut(self) -> None:
-        surplus = len(self._rows) - AT_HAND
+        surplus = len(rows) - AT_HAND
         if surplus > 0:
-            self._since = self._seqs[surplus - 1]
-            del self._rows[:surplus], self._seqs[:surplus]
+            since = _seq_of(rows[surplus - 1])
+            del rows[:surplus]
+        return since, seq, rows
 
-    def _begin_at(self, seq: int) -> None:
-        self._rows, self._seqs = [], []
-        self._since = self.seq = seq
+
+def _seq_of(drawn: Drawn) -> int:
+    return drawn.row.seq
 
 
 _tails: dict[tuple[int, str], Tail] = {}

@@ -5,23 +5,16 @@
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-import django_htmx
-
-import pipeline_inspector
-from pipeline_inspector.page import fragments
+from pipeline_inspector.page import assets, fragments
 from pipeline_inspector.page.responses import policy
 from pipeline_inspector.readings.statistics import statistics
 from pipeline_inspector.records import Plan, RequestRecord
 from tests import samples
 
 BASE = "/__inspector__/"
-_ASSETS = Path(pipeline_inspector.__file__).parent / "static" / "pipeline_inspector"
-_HTMX = Path(django_htmx.__file__).parent / "static" / "django_htmx" / "htmx-2.min.js"
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 class _Server(ThreadingHTTPServer):
@@ -67,7 +60,7 @@ class Face:
             def _answer(self, status: int, kind: str, body: str) -> None:
                 data = body.encode()
                 self.send_response(status)
-                self.send_header("Content-Type", f"{kind}; charset=utf-8")
+                self.send_header("Content-Type", kind if "charset" in kind else f"{kind}; charset=utf-8")
                 self.send_header("Content-Length", str(len(data)))
                 self.send_header("Content-Security-Policy", face.policy(self.path, self.headers.get("Host") or ""))
                 self.end_headers()
@@ -137,10 +130,10 @@ class Face:
         return fragments.stage(record, tab, BASE)
 
     def _asset(self, name: str) -> tuple[int, str, str]:
-        file = _HTMX if name == "htmx/htmx.min.js" else _ASSETS / name
-        if not file.is_file():
-            return 404, "text/plain", "There is no such file."
-        return 200, _TYPES[file.suffix], file.read_text()
+        found = assets.content(name)
+        return (
+            (404, "text/plain", "There is no such file.") if found is None else (200, assets.kind(name), found.decode())
+        )
 
 
 def _fits(record: RequestRecord, query: dict[str, str]) -> bool:

@@ -1,15 +1,14 @@
 """The live list in a real browser, behind real servers: by socket, by event stream and by asking now and then."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sites import SERVERS, Server, Site, free_port
+from tests.browser.served import WAYS, Served, row, rows, start, state
+from tests.sites import Site, free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
@@ -61,40 +60,6 @@ TRIES = """() => {
   }
 }"""
 """Notes when a page tries to reach the server. What a browser tries by itself is not seen."""
-WAYS = {
-    "uvicorn": ("uvicorn", [], "WebSocket"),
-    "daphne": ("daphne", [], "WebSocket"),
-    "runserver": ("runserver", [], "event stream"),
-    "gunicorn with threads": ("gunicorn", [], "event stream"),
-    "gunicorn with one worker": ("gunicorn", ["--threads", "1"], "polling"),
-    "runserver with one thread": ("runserver", ["--nothreading"], "polling"),
-}
-
-
-@dataclass
-class Served:
-    """A site behind one server, and how its page is to be kept up to date."""
-
-    server: Server
-    site: Site
-    way: str
-
-    def open(self, page: "Page", path: str = "") -> None:
-        """Open one of our pages and wait until it is live."""
-        page.goto(f"{self.server.url}/__inspector__/{path}")
-        state(page).and_(page.get_by_text("live", exact=True)).wait_for()
-
-
-def command(name: str, port: int, extra: list[str]) -> list[str]:
-    """The command that starts a server."""
-    return [sys.executable, *(part.format(host="127.0.0.1", port=port) for part in SERVERS[name]), *extra]
-
-
-def start(site: Site, name: str, extra: list[str], port: int) -> Server:
-    """Start a server on ``port`` and wait for it."""
-    server = Server(command(name, port, extra), site.folder, site.env, port, site.folder / f"{port}.log")
-    server.wait()
-    return server
 
 
 @pytest.fixture(scope="module")
@@ -127,21 +92,6 @@ def serve(site: Site) -> Iterator[Callable[[str], Served]]:
 def served(serve: Callable[[str], Served]) -> Served:
     """The site behind a server that speaks ASGI."""
     return serve("uvicorn")
-
-
-def state(page: "Page") -> "Locator":
-    """The status of the connection."""
-    return page.locator("#connection")
-
-
-def row(page: "Page", name: str) -> "Locator":
-    """The link of a request in the list, by its whole name."""
-    return page.get_by_role("list", name="Requests").get_by_role("link", name=name, exact=True)
-
-
-def rows(page: "Page") -> "Locator":
-    """All rows."""
-    return page.get_by_role("list", name="Requests").get_by_role("listitem")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -205,6 +155,46 @@ def test_the_selection_the_focus_and_the_place_where_one_reads_stay(served: Serv
     assert abs(page.evaluate(top) - before) < 2
     assert page.locator("#requests a[aria-current=true]").get_attribute("aria-label") == "GET /calm/20/ 200"
     assert page.locator("#stage .stage").get_attribute("data-record") == stage
+
+
+def test_who_follows_is_shown_the_newest_until_one_is_chosen(served: Served, page: "Page") -> None:
+    served.server.get("/follow/0/")
+    served.open(page)
+    row(page, "GET /follow/0/ 200").wait_for()
+    page.locator("#filter-text").focus()
+    follow = page.get_by_role("button", name="Follow")
+    follow.evaluate("(button) => button.click()")
+    page.get_by_role("figure", name="Onion of GET /follow/0/").wait_for()
+    length = page.evaluate("history.length")
+    for number in (1, 2):
+        served.server.get(f"/follow/{number}/")
+        page.get_by_role("figure", name=f"Onion of GET /follow/{number}/").wait_for()
+    newest = page.locator("#requests a[aria-current=true]")
+    assert newest.get_attribute("aria-label") == "GET /follow/2/ 200"
+    assert (newest.get_attribute("href") or "no address") in page.url
+    assert page.evaluate("document.activeElement.id") == "filter-text"
+    assert page.evaluate("history.length") == length
+    row(page, "GET /follow/1/ 200").click()
+    page.get_by_role("figure", name="Onion of GET /follow/1/").wait_for()
+    assert follow.get_attribute("aria-pressed") == "false"
+    served.server.get("/follow/3/")
+    row(page, "GET /follow/3/ 200").wait_for()
+    page.get_by_role("figure", name="Onion of GET /follow/1/").wait_for()
+
+
+def test_every_tab_has_its_own_selection(served: Served, page: "Page") -> None:
+    other = page.context.new_page()
+    for number in range(2):
+        served.server.get(f"/chosen/{number}/")
+    for number, tab in enumerate((page, other)):
+        served.open(tab)
+        row(tab, f"GET /chosen/{number}/ 200").click()
+        tab.locator("#stage .stage").wait_for()
+    served.server.get("/chosen/later/")
+    for number, tab in enumerate((page, other)):
+        row(tab, "GET /chosen/later/ 200").wait_for()
+        assert tab.locator("#requests a[aria-current=true]").get_attribute("aria-label") == f"GET /chosen/{number}/ 200"
+        tab.get_by_role("figure", name=f"Onion of GET /chosen/{number}/").wait_for()
 
 
 def test_every_tab_has_its_own_filter(served: Served, page: "Page", browser: "Browser") -> None:

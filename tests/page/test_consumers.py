@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import wraps
@@ -90,8 +91,8 @@ class Update:
     def __init__(self, html: str) -> None:
         self.html = html
         self.ids = re.findall(r'<li id="r-([\w-]+)"', html)
-        self.data = dict(re.findall(r'data-(upto|more|running|waiting|from)="([^"]*)"', html.partition(">")[0]))
-        self.upto = int(self.data["upto"])
+        self.data = dict(re.findall(r'data-(upto|more|running|waiting|from|round)="([^"]*)"', html.partition(">")[0]))
+        self.upto = int(self.data.get("upto", 0))
 
 
 @asynccontextmanager
@@ -445,3 +446,62 @@ async def test_a_store_that_fails_for_a_while_is_waited_for(kept: Kept, monkeypa
         assert (await page.next()).ids == [record.id]
     assert [fault.where for fault in faults.seen()] == ["page: looking at the store"]
     faults.forget()
+
+
+# -- updates that pages share -----------------------------------------------------------------------------------------
+
+
+@in_a_loop
+async def test_pages_that_want_the_same_are_given_one_update_packed_once(kept: Kept) -> None:
+    async with opened() as one, opened() as two:
+        pages = (one, two)
+        for page in pages:
+            await page.say(packed=True)
+        await until(lambda: hub.seated() == 2)
+        assert await one.silent(0.3)
+        for _ in range(20):
+            kept.add()
+        seen: list[str] = []
+        sent: list[Any] = []
+        while len(seen) < 20:
+            messages = [await page.end.receive_output(PATIENCE) for page in pages]
+            sent = [message.get("bytes") or message["text"] for message in messages]
+            assert sent[0] is sent[1]
+            seen += unpacked(sent[0]).ids
+        assert isinstance(sent[0], bytes)
+        assert len(set(seen)) == 20
+
+
+@in_a_loop
+async def test_who_did_not_ask_for_packed_updates_is_sent_text(kept: Kept) -> None:
+    async with opened() as page:
+        assert await page.silent(0.3)
+        for _ in range(20):
+            kept.add()
+        seen: list[str] = []
+        while len(seen) < 20:
+            seen += (await page.next()).ids
+
+
+@in_a_loop
+async def test_short_updates_are_not_packed(kept: Kept) -> None:
+    async with opened() as page:
+        await page.say(packed=True)
+        kept.add()
+        assert len((await page.next()).ids) == 1
+
+
+@in_a_loop
+async def test_a_page_that_changed_its_mind_is_told_before_the_first_update_that_knows(kept: Kept) -> None:
+    ids = [kept.add().id for _ in range(3)]
+    async with opened() as page:
+        assert await page.silent(0.3)
+        await page.say(after=0, round=7)
+        told = await page.next()
+        assert (told.ids, told.data) == ([], {"round": "7"})
+        assert (await page.next()).ids == ids[::-1]
+
+
+def unpacked(sent: bytes | str) -> Update:
+    """The update in a frame."""
+    return Update(sent if isinstance(sent, str) else zlib.decompress(sent, wbits=-zlib.MAX_WBITS).decode())

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -341,6 +342,7 @@ def test_no_page_holds_inline_script_or_style(client: Client, kept: Kept) -> Non
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
+        ("onion+tabs.css", "text/css"),
         ("denied.css", "text/css"),
         ("htmx/htmx.min.js", "text/javascript"),
         ("htmx/ws.js", "text/javascript"),
@@ -358,6 +360,23 @@ def test_assets_are_served_by_the_app_itself(client: Client, kept: Kept, name: s
     assert client.get(f"assets/{name}?v=old")["Cache-Control"] == "no-store"
 
 
+def test_a_page_waits_for_one_script_and_one_sheet_that_holds_every_style(client: Client, kept: Kept) -> None:
+    head = text(client.get()).partition("</head>")[0]
+    (sheet,) = re.findall(r'<link rel="stylesheet" href="/__inspector__/([^"]*)"', head)
+    assert len(re.findall(r"<script (?![^>]*defer)", head)) == 1
+    found = text(client.get(sheet))
+    styles = Path(assets.__file__).parent.parent / "static" / "pipeline_inspector"
+    for style in styles.glob("*.css"):
+        assert (style.read_text() in found) == (style.name != "denied.css")
+
+
+def test_scripts_that_are_asked_for_as_one_keep_to_themselves(client: Client, kept: Kept) -> None:
+    joined = client.get("assets/page+tabs.js")
+    assert joined["Content-Type"].startswith("text/javascript")
+    assert text(joined).count("(() => {\n// ") == 2
+    assert text(client.get("assets/page.js")) in text(joined)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -369,6 +388,12 @@ def test_assets_are_served_by_the_app_itself(client: Client, kept: Kept, name: s
         "htmx/../../x",
         "..\\live.py",
         "denied.css%00.js",
+        "page+page.js",
+        "page+.js",
+        "page+nothing.js",
+        "page+inspector.js",
+        "page+../live.js",
+        "+.js",
         "denied.css/",
         "",
         "htmx",

@@ -14,7 +14,8 @@
   let upto = Number(document.body.dataset.seq) || 0;
   let query = document.body.dataset.query ?? "";
   let paused = false;
-  let round = 0; // rises with each change of filter or pause; updates of an earlier round are passed over
+  let round = 1; // rises with each change of filter or pause; updates of an earlier round are passed over
+  let told = 0; // the round that the socket's updates are of
   let held = false; // the list is being fetched anew
   let back = false; // older rows stand on the page: it is paused, and the newest are fetched when it goes on
   let connected = false;
@@ -124,7 +125,8 @@
   const receive = (html) => {
     heard = Date.now();
     const news = new DOMParser().parseFromString(html, "text/html").getElementById("news");
-    if (!news || held || (transport === "ws" && Number(news.dataset.round) !== round)) return;
+    if (news?.dataset.round !== undefined) told = Number(news.dataset.round);
+    if (news?.dataset.upto === undefined || held || (transport === "ws" && told !== round)) return;
     if (news.dataset.waiting !== undefined) setWaiting(Number(news.dataset.waiting));
     if (news.dataset.from !== undefined) undisturbed(() => forget(Number(news.dataset.from)));
     upto = Number(news.dataset.upto);
@@ -202,6 +204,8 @@
     return element;
   };
 
+  const unpacked = (blob) => new Response(blob.stream().pipeThrough(new DecompressionStream("deflate-raw"))).text();
+
   const socket = () => {
     let wrapper = null;
     let plain = null;
@@ -210,13 +214,19 @@
     const byItself = [1006, 1011, 1012, 1013]; // the extension tries again after these
     const element = link({ "hx-ext": "ws", "ws-connect": `${base}live/` });
     const say = (words) => wrapper?.sendImmediately(JSON.stringify(words));
-    const again = () => say({ after: upto, filter: Object.fromEntries(new URLSearchParams(query)), paused, round, shown: upto });
+    const filter = () => Object.fromEntries(new URLSearchParams(query));
+    const again = () => say({ after: upto, filter: filter(), paused, round, packed: Boolean(window.DecompressionStream), shown: upto });
     window.htmx.config.wsReconnectDelay = (count) => delay(count);
-    window.htmx.createWebSocket = (address) => (plain = new WebSocket(address));
+    window.htmx.createWebSocket = (address) => {
+      plain = new WebSocket(address);
+      plain.binaryType = "blob";
+      return plain;
+    };
     element.addEventListener("htmx:wsOpen", (event) => {
       wrapper = event.detail.socketWrapper;
       everOpen = true;
       tries = 0;
+      told = 0;
       again();
       setConnected(true);
     });
@@ -227,10 +237,21 @@
       if (!everOpen && tries >= TRIES) use("poll");
       else if (!byItself.includes(event.detail.event.code) && wrapper) setTimeout(() => wrapper.reconnect(), delay(tries));
     });
+    let order = Promise.resolve(); // updates are drawn as they came, though unpacking takes a moment
+    const take = async (message, from) => {
+      const html = typeof message === "string" ? message : await unpacked(message);
+      if (ended || from !== plain) return;
+      receive(html);
+      if (connected) say({ shown: upto });
+    };
     element.addEventListener("htmx:wsBeforeMessage", (event) => {
       event.preventDefault();
-      receive(event.detail.message);
-      if (connected) say({ shown: upto });
+      heard = Date.now();
+      const from = plain;
+      order = order.then(() => take(event.detail.message, from)).catch((error) => {
+        window.reportError(error);
+        from.close(); // and from a new connection all comes again that was not shown
+      });
     });
     window.htmx.process(element);
     const watch = setInterval(() => {

@@ -209,6 +209,7 @@
     "[": () => stepTab(-1),
     "]": () => stepTab(1),
     t: () => $("#theme")?.click(),
+    f: () => $("#follow")?.click(),
     o: () => $('#stage .ring[tabindex="0"]')?.focus({ preventScroll: true }),
   };
 
