@@ -162,14 +162,22 @@ def read(given: object, *, debug: bool) -> Conf:
 
 
 _built: dict[bool, Conf] = {}
+_last: Conf | None = None
 
 
 def current() -> Conf:
     """The setting as it is now; follows changes of ``settings.DEBUG`` and ``override_settings``."""
-    debug = bool(settings.DEBUG)
+    global _last
+    try:
+        debug = bool(settings.DEBUG)
+    except AttributeError:  # for an instant Django has none: another thread enters or leaves override_settings()
+        if _last is None:
+            raise
+        return _last
     if debug not in _built:
         _built[debug] = read(getattr(settings, NAME, {}), debug=debug)
-    return _built[debug]
+    _last = _built[debug]
+    return _last
 
 
 def _forget(*, setting: str, **_: Any) -> None:

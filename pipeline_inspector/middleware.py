@@ -18,7 +18,7 @@ from pipeline_inspector.probes import layers
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
-from pipeline_inspector.recording.tape import Tape, current, now
+from pipeline_inspector.recording.tape import Tape, current, leave, now
 from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, arriving
 
 HIDDEN = frozenset(
@@ -85,7 +85,8 @@ class OutermostMiddleware:
         # By the interface: an outermost layer that nobody marked gives a coroutine all the same.
         way = self._async_way if chain.interface == "asgi" else self._sync_way
         self.handle: Handler = update_wrapper(way(get_response), get_response, updated=())
-        self.handle._pipeline_inspector = True  # type: ignore[attr-defined]
+        # Who walks along the chain comes from here where it would come from what Django made.
+        self.handle.__dict__ = {**getattr(get_response, "__dict__", {}), "_pipeline_inspector": True}
 
     def __call__(self, request: Any) -> Any:
         return self.handle(request)
@@ -134,7 +135,7 @@ class OutermostMiddleware:
                 self.abort(tape, error)
                 raise
             finally:
-                current.reset(token)
+                leave(token)
             tape.end = now()
             self.close(tape, request, response)
             return response

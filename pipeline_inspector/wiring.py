@@ -86,6 +86,12 @@ def connect() -> None:
         middleware.surroundings = Surroundings()
         setting_changed.connect(_setting_changed, dispatch_uid="pipeline_inspector.wiring")
     recorder.connect(recorder.Outlets(sealer, configured.store, live.publish, process))
+    _put_in()
+
+
+@cache
+def _put_in() -> None:
+    """Once per process, whatever others put on top of ours since: a mark on what is there would not tell."""
     install.install()
     access_log.install(lambda: middleware.surroundings.prefix)
     server.install(_is_recording, _is_own_socket, page_asgi.application)

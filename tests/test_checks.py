@@ -6,10 +6,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import checks
 from django.test import override_settings
 from django.urls import include, path, re_path
 
+from pipeline_inspector import conf
 from pipeline_inspector.checks import check, register
 from tests.sites import Site
 
@@ -29,6 +31,16 @@ def _found(setting: object, **others: Any) -> list[checks.CheckMessage]:
 
 def _ids(setting: object, **others: Any) -> list[str | None]:
     return [message.id for message in _found(setting, **others)]
+
+
+def test_while_another_thread_exchanges_the_settings_the_last_ones_hold() -> None:
+    before = conf.current()
+    kept = settings.__dict__.pop("_wrapped")  # as Django does for an instant, when override_settings() begins or ends
+    try:
+        assert conf.current() is before
+    finally:
+        settings._wrapped = kept
+    assert conf.current() is before
 
 
 def test_a_project_without_the_setting_is_fine() -> None:

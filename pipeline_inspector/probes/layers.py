@@ -7,11 +7,11 @@ traceback before anyone looks at it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import update_wrapper, wraps
+from functools import cache, wraps
 from threading import get_ident
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import AsyncToSync, SyncToAsync, iscoroutinefunction
 from django.core.handlers import exception as django_exception
 from django.http import HttpResponseBase
 
@@ -37,6 +37,8 @@ from pipeline_inspector.recording.tape import (
 )
 
 Handler = Callable[[Any], Any]
+
+PASSES = object()
 
 _convert = django_exception.convert_exception_to_response
 
@@ -65,7 +67,7 @@ def seam(
     ``inward`` is what the layer itself was given to call: its bypass. ``convert`` is the converter to use for requests
     that are not recorded: Django's, or the one another tool put in its place.
     """
-    plain = convert(get_response)
+    plain = convert(get_response if convert is _convert else _noting(get_response, chain, position))
     called = get_response if convert is _convert else plain
     if iscoroutinefunction(get_response):
         made = _async_seam(get_response, called, plain, chain, position, inward)
@@ -107,6 +109,8 @@ def _sync_seam(
             response = called(request)
         except BaseException as error:
             response = respond(request, error, tape, base // STRIDE)
+            if response is PASSES:
+                raise
         slots[exit_] = now()
         try:
             if len(attributes) != tape.width:
@@ -155,6 +159,8 @@ def _async_seam(
             response = await called(request)
         except BaseException as error:
             response = await arespond(request, error, tape, base // STRIDE)
+            if response is PASSES:
+                raise
         slots[exit_] = now()
         try:
             if len(attributes) != tape.width:
@@ -193,7 +199,7 @@ def _unmarked_seam(
         answer = snapshot(response)
         if answer is not None:
             slots[base + STATUS], slots[base + HEADERS], slots[base + COOKIES] = answer
-        slots[base + ATTRIBUTES_OUT] = request.__dict__.copy()
+        slots[base + ATTRIBUTES_OUT] = tape.looked(request.__dict__)
         return response
 
     @wraps(get_response)
@@ -235,14 +241,21 @@ def _again(request: Any, tape: Tape, position: int, plain: Handler) -> Any:
 def respond(request: Any, error: BaseException, tape: Tape, position: int) -> Any:
     """The response that Django's converter makes of ``error`` at this seam, with the traceback it would have had.
 
-    What Django lets through (``KeyboardInterrupt``, a cancellation) goes through its converter too, and on.
+    What Django lets through (``KeyboardInterrupt``, a cancellation) goes through its converter too: ``PASSES``, for the
+    seam to raise it again, which adds no frame.
     """
     met_at_seam(tape, error, position)
 
     def raise_it(_: Any) -> Any:
         raise error
 
-    return _convert(raise_it)(request)
+    try:
+        return _convert(raise_it)(request)
+    except BaseException as passing:
+        strip(passing)
+        if passing is error:
+            return PASSES
+        raise
 
 
 async def arespond(request: Any, error: BaseException, tape: Tape, position: int) -> Any:
@@ -253,7 +266,38 @@ async def arespond(request: Any, error: BaseException, tape: Tape, position: int
         raise error
 
     answer: Awaitable[Any] = _convert(raise_it)(request)  # type: ignore[assignment]
-    return await answer
+    try:
+        return await answer
+    except BaseException as passing:
+        strip(passing)
+        if passing is error:
+            return PASSES
+        raise
+
+
+def _noting(get_response: Handler, chain: LoadedChain, position: int) -> Handler:
+    """``get_response``, its exceptions written down before another tool's converter makes responses of them."""
+
+    def note(request: Any, error: BaseException) -> None:
+        tape = getattr(request, "_pipeline_tape", None)
+        if tape is not None and tape.chain is chain:
+            met_at_seam(tape, error, position)
+
+    def noting(request: Any) -> Any:
+        try:
+            return get_response(request)
+        except Exception as error:
+            note(request, error)
+            raise
+
+    async def anoting(request: Any) -> Any:
+        try:
+            return await get_response(request)
+        except Exception as error:
+            note(request, error)
+            raise
+
+    return wraps(get_response)(anoting if iscoroutinefunction(get_response) else noting)
 
 
 def met_at_seam(tape: Tape, error: BaseException, position: int) -> None:
@@ -290,11 +334,10 @@ def in_core(tape: Tape) -> tuple[str, int]:
     return ("render" if rendered else "django", 0)
 
 
+@cache
 def clean_tracebacks() -> None:
-    """Let ``response_for_exception`` see tracebacks without our frames. Once per process; twice is harmless."""
+    """Let ``response_for_exception`` see tracebacks without our frames."""
     original = django_exception.response_for_exception
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     def response_for_exception(request: Any, exc: Exception) -> Any:
@@ -304,37 +347,57 @@ def clean_tracebacks() -> None:
             faults.note("probes: traceback", fault)
         return original(request, exc)
 
-    response_for_exception._pipeline_inspector = True  # type: ignore[attr-defined]
     django_exception.response_for_exception = response_for_exception
 
 
 # -- hops -----------------------------------------------------------------------------------------------------------
 
 
-def hop(adapter: Handler, chain: LoadedChain, position: int) -> Handler:
-    """``adapter`` (asgiref's, made by Django) with stamps around it, on the slots of the layer at ``position`` inside it."""
-    start, end = position * STRIDE + HOP_START, position * STRIDE + HOP_END
+def hop(adapter: Any, chain: LoadedChain, position: int) -> None:
+    """Make ``adapter`` (asgiref's, made by Django) stamp the slots of the layer at ``position`` inside it.
 
-    if iscoroutinefunction(adapter):
+    It stays the object that it was, of its own kind, for whoever asks.
+    """
+    adapter._pipeline_hop = chain, position * STRIDE + HOP_START, position * STRIDE + HOP_END
+    adapter.__class__ = _ToThread if isinstance(adapter, SyncToAsync) else _ToLoop
 
-        async def async_hop(request: Any) -> Any:
-            tape = getattr(request, "_pipeline_tape", None)
-            if tape is None or tape.chain is not chain or tape.slots[start]:
-                return await adapter(request)
-            tape.slots[start] = now()
-            response = await adapter(request)
-            tape.slots[end] = now()
-            return response
 
-        return update_wrapper(async_hop, adapter)
+class _ToThread(SyncToAsync[Any, Any]):
+    _pipeline_hop: tuple[LoadedChain, int, int]
 
-    def sync_hop(request: Any) -> Any:
+    async def __call__(self, request: Any) -> Any:
+        chain, start, end = self._pipeline_hop
         tape = getattr(request, "_pipeline_tape", None)
         if tape is None or tape.chain is not chain or tape.slots[start]:
-            return adapter(request)
+            return await super().__call__(request)
         tape.slots[start] = now()
-        response = adapter(request)
+        try:
+            response = await super().__call__(request)
+        except BaseException as error:
+            strip(error)
+            raise
         tape.slots[end] = now()
         return response
 
-    return update_wrapper(sync_hop, adapter)
+
+class _ToLoop(AsyncToSync[Any, Any]):
+    _pipeline_hop: tuple[LoadedChain, int, int]
+
+    def __call__(self, request: Any) -> Any:
+        chain, start, end = self._pipeline_hop
+        tape = getattr(request, "_pipeline_tape", None)
+        if tape is None or tape.chain is not chain or tape.slots[start]:
+            return super().__call__(request)
+        tape.slots[start] = now()
+        try:
+            response = super().__call__(request)
+        except BaseException as error:
+            strip(error)
+            raise
+        tape.slots[end] = now()
+        return response
+
+
+for _own, _theirs in ((_ToThread, SyncToAsync), (_ToLoop, AsyncToSync)):
+    for _name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(_own, _name, getattr(_theirs, _name))

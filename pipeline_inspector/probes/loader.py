@@ -36,6 +36,8 @@ class Factory:
 
     def __init__(self, factory: Any, layer: LoadedLayer, builder: "Builder") -> None:
         self.__dict__.update(_factory=factory, _layer=layer, _builder=builder)
+        for name in ("__module__", "__doc__"):  # its class has its own
+            self.__dict__[name] = getattr(factory, name, None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._factory, name)
@@ -45,7 +47,7 @@ class Factory:
         layer.is_async = iscoroutinefunction(get_response)
         if isinstance(get_response, SyncToAsync | AsyncToSync):
             layer.hop_inward = True
-            get_response = builder.hop(get_response)
+            builder.hop(get_response)
         layer.inward = get_response
         start = clock.now()
         try:
@@ -102,13 +104,12 @@ class Builder:
         self.chain.layers.append(layer)
         return made
 
-    def hop(self, adapter: Any) -> Any:
-        """``adapter`` with stamps around it; itself when that failed."""
+    def hop(self, adapter: Any) -> None:
+        """``adapter`` shall stamp its switches."""
         try:
-            return layers.hop(adapter, self.chain, len(self.chain.layers))
+            layers.hop(adapter, self.chain, len(self.chain.layers))
         except Exception as error:
             faults.note("probes: hop", error)
-            return adapter
 
     def complete(self, handler: Any) -> None:
         """The chain is loaded: name the layers, time the hooks."""
@@ -127,14 +128,12 @@ def install(
     loaded: Callable[[LoadedChain], None],
     hidden: frozenset[str],
 ) -> None:
-    """Wrap ``BaseHandler.load_middleware``. Once per process; twice is harmless.
+    """Wrap ``BaseHandler.load_middleware``. Once per process, whatever others put on top since: see the wiring.
 
     ``enabled`` is asked at each load; ``loaded`` is told of each chain; ``hidden`` are dotted paths that never show as
     layers (our own two, listed by hand).
     """
     original = base.BaseHandler.load_middleware
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     def load_middleware(self: Any, is_async: bool = False) -> None:
@@ -157,5 +156,4 @@ def install(
             faults.note("probes: loading the chain", error)
             original(self, is_async)
 
-    load_middleware._pipeline_inspector = True  # type: ignore[attr-defined]
     base.BaseHandler.load_middleware = load_middleware

@@ -1,6 +1,6 @@
 """The resolver: when it ran, what it matched, what it tried. Read from what Django itself found, never resolved twice."""
 
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 from django.core.handlers.base import BaseHandler
@@ -11,11 +11,10 @@ from pipeline_inspector.probes.base import met
 from pipeline_inspector.recording.tape import Tape, now
 
 
+@cache
 def install() -> None:
-    """Wrap ``BaseHandler.resolve_request``. Once per process; twice is harmless."""
+    """Watch the resolver."""
     original = BaseHandler.resolve_request
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     def resolve_request(self: Any, request: Any) -> Any:
@@ -35,7 +34,6 @@ def install() -> None:
         tape.match = match
         return match
 
-    resolve_request._pipeline_inspector = True  # type: ignore[attr-defined]
     BaseHandler.resolve_request = resolve_request  # type: ignore[method-assign]
 
 

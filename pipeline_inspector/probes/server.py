@@ -29,7 +29,7 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def install(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
-    """Wrap the handlers and connect the receivers. Once per process; twice is harmless.
+    """Wrap the handlers and connect the receivers. Once per process, whatever others put on top since: see the wiring.
 
     ``enabled`` is asked per request; websocket scopes that ``is_own_socket`` accepts go to the ASGI app ``socket``.
     """
@@ -47,8 +47,6 @@ def install(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], s
 def _wrap_prefix(module: Any) -> None:
     """``set_script_prefix`` as the handler of ``module`` calls it; Django's own function stays what it is."""
     original = module.set_script_prefix
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     def set_script_prefix(prefix: str) -> None:
@@ -58,14 +56,11 @@ def _wrap_prefix(module: Any) -> None:
             way.prefixed = now()
             way.script_prefix = prefix
 
-    set_script_prefix._pipeline_inspector = True  # type: ignore[attr-defined]
     module.set_script_prefix = set_script_prefix
 
 
 def _wrap_body() -> None:
     original = HttpResponse.__iter__
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     def __iter__(self: Any) -> Any:  # noqa: N807
@@ -83,14 +78,11 @@ def _wrap_body() -> None:
             faults.note("probes: body", fault)
         return original(self)
 
-    __iter__._pipeline_inspector = True  # type: ignore[attr-defined]
     HttpResponse.__iter__ = __iter__  # type: ignore[method-assign]
 
 
 def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
     original = WSGIHandler.__call__
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     def __call__(self: Any, environ: Any, start_response: Any) -> Any:  # noqa: N807
@@ -113,14 +105,11 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
             if way.tape is None:
                 way.forget()
 
-    __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     WSGIHandler.__call__ = __call__  # type: ignore[method-assign]
 
 
 def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
     original = ASGIHandler.__call__
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
@@ -152,14 +141,11 @@ def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool]
                 else:
                     way.forget()
 
-    __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     ASGIHandler.__call__ = __call__  # type: ignore[method-assign]
 
 
 def _wrap_router(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
     original = ProtocolTypeRouter.__call__
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> Any:  # noqa: N807
@@ -167,7 +153,6 @@ def _wrap_router(enabled: Callable[[], bool], is_own_socket: Callable[[Any], boo
             return await socket(scope, receive, send)
         return await original(self, scope, receive, send)
 
-    __call__._pipeline_inspector = True  # type: ignore[attr-defined]
     ProtocolTypeRouter.__call__ = __call__
 
 

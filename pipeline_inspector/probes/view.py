@@ -23,12 +23,11 @@ _KNOWN_VIEWS = 5000
 _known: dict[int, tuple[View, View]] = {}
 
 
+@cache
 def install() -> None:
-    """Wrap ``BaseHandler.make_view_atomic`` and ``View.dispatch``. Once per process; twice is harmless."""
+    """Watch the making of views, and ``View.dispatch``."""
     _watch_dispatch()
     original = BaseHandler.make_view_atomic
-    if getattr(original, "_pipeline_inspector", False):
-        return
 
     @wraps(original)
     def make_view_atomic(self: Any, view: View) -> View:
@@ -46,7 +45,6 @@ def install() -> None:
             return made
         return timed
 
-    make_view_atomic._pipeline_inspector = True  # type: ignore[attr-defined]
     BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[method-assign]
 
 

@@ -28,7 +28,7 @@ AGAIN    position: the layer was entered a second time
 """
 
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from threading import get_ident
 from typing import Any
 
@@ -108,7 +108,10 @@ class Tape:
         """A snapshot of the request's ``attributes`` where they differ from the last one; 0 where they do not.
 
         To be asked where their number is not ``width``: with watched names, and while learning, that is everywhere.
+        A request that was given up may still run in its thread: by then nothing is kept, as nobody would let go of it.
         """
+        if not self.open:
+            return 0
         if not self.learning:
             watched = self.watched
             if not watched:
@@ -154,6 +157,14 @@ closing: dict[int, Tape] = {}
 """By thread: the tape whose response is being closed there."""
 
 current: ContextVar[Tape | None] = ContextVar("pipeline_inspector_tape", default=None)
+
+
+def leave(token: Token[Tape | None]) -> None:
+    """Undo what gave ``token``. A coroutine that is thrown away may be closed in another context than it was begun in."""
+    try:
+        current.reset(token)
+    except ValueError:
+        return
 
 
 def running_tape() -> Tape | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline_inspector import faults
 from pipeline_inspector.recording.frames import strip
-from pipeline_inspector.recording.tape import Tape, current, now
+from pipeline_inspector.recording.tape import Tape, current, leave, now
 
 Send = Callable[[Any], Awaitable[None]]
 CHUNKS_KEPT = 50
@@ -146,7 +146,7 @@ class AsyncStream:
             strip(error)
             raise
         finally:
-            current.reset(token)
+            leave(token)
         if way is not None:
             way.chunks += 1
             way.sent += _size(chunk)

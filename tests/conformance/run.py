@@ -92,7 +92,7 @@ def main() -> int:
     for series in asked.django or VERSIONS:
         try:
             verdicts.append(compare(series, asked))
-        except Trouble as trouble:
+        except (Trouble, subprocess.TimeoutExpired) as trouble:
             troubles.append(f"Django {series}: {trouble}")
     if verdicts:
         print(_table(verdicts))
@@ -120,7 +120,9 @@ def compare(series: str, asked: argparse.Namespace) -> Verdict:
     began = time.monotonic()
     place = Place(series, find_python(series, asked.python))
     place.prepare()
-    labels = [label for label in asked.labels if (place.tests / label.partition(".")[0]).exists()]
+    labels = asked.labels
+    if missing := [label for label in labels if not (place.tests / label.partition(".")[0]).exists()]:
+        raise Trouble(f"its tests have no {', '.join(missing)}")
     kept = WORK / f"bare-{place.version}-{place.python_version}-{_digest(labels)}.json"
     if asked.fresh:
         kept.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
+from django.utils.decorators import async_only_middleware
 
 from tests.scenarios.driving import through_wsgi
 from tests.scenarios.journey import note
@@ -204,6 +205,20 @@ def with_exception_attribute(get_response: Handler) -> Handler:
     return layer
 
 
+@async_only_middleware
+def async_with_exception_attribute(get_response: Handler) -> Handler:
+    """A coroutine function that carries a hook as an attribute."""
+
+    async def layer(request: Any) -> Any:
+        return await get_response(request)
+
+    def process_exception(request: Any, error: Exception) -> HttpResponse:
+        return HttpResponse(f"rescued {type(error).__name__}", status=299)
+
+    layer.process_exception = process_exception  # type: ignore[attr-defined]
+    return layer
+
+
 def with_template_attribute(get_response: Handler) -> Handler:
     """A function with the hook that Django itself cannot name: every ``TemplateResponse`` fails, with and without us."""
 
@@ -236,6 +251,18 @@ class Looking(Both):
         Looking.seen["view"] = view
         Looking.seen["csrf_exempt"] = getattr(view, "csrf_exempt", None)
         Looking.seen["match"] = request.resolver_match.func
+
+
+class LookingAsync(Looking):
+    """The same, for coroutines only: what is sync inside it is handed to it through a switch."""
+
+    sync_capable = False
+
+
+class LookingSync(Looking):
+    """The same, for threads only."""
+
+    async_capable = False
 
 
 class Found(Both):
