@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import pytest
+from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
@@ -114,6 +116,55 @@ def test_what_django_lets_through_comes_out_with_the_same_traceback(
     assert sum(name == "inner" for _, name, _ in with_us) == 4
 
 
+@both
+@pytest.mark.parametrize("mode", ["sync", "async", "both"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+def test_a_layer_that_catches_what_django_lets_through_sees_the_same_traceback(
+    interface: str, mode: str, kind: type[BaseException]
+) -> None:
+    def failing(request: Any) -> Any:
+        raise kind("from the view")
+
+    met: list[tuple[str, Frames]] = []
+
+    class CatchingAll(layers.Both):
+        sync_capable, async_capable = mode != "async", mode != "sync"
+
+        def __call__(self, request: Any) -> Any:
+            if self.is_async:
+                return self.__acall__(request)
+            try:
+                return self.get_response(request)
+            except BaseException as error:
+                met.append((repr(error), frames(error)))
+                return HttpResponse("caught")
+
+        async def __acall__(self, request: Any) -> Any:
+            try:
+                return await self.get_response(request)
+            except BaseException as error:
+                met.append((repr(error), frames(error)))
+                return HttpResponse("caught")
+
+    layers.CatchingAll = CatchingAll  # type: ignore[attr-defined]
+
+    def seen() -> list[tuple[str, Frames]]:
+        met.clear()
+        chain = [
+            order(Spec("T0", "mixin")),
+            HERE + "CatchingAll",
+            order(Spec("T2", "function", "sync")),
+            order(Spec("T3")),
+        ]
+        with site(chain), urls(failing):
+            _ask_by_hand(interface, "/failing/")
+        return met[:]
+
+    without, with_us = both_ways(seen)
+    assert len(with_us) == 1
+    assert with_us == without
+
+
 def test_an_exception_while_a_stream_is_sent_comes_out_with_the_same_traceback() -> None:
     def breaking(request: Any) -> StreamingHttpResponse:
         def chunks() -> Iterator[str]:
@@ -171,7 +222,7 @@ def test_no_switch_between_loop_and_thread_is_added(
         order(Spec(f"T{number}", kind, mode, HOOKS))
         for number, (kind, mode) in enumerate(zip(("mixin", "class", "mixin"), modes, strict=True))
     ]
-    count = {"to thread": 0, "to loop": 0}
+    count = {"to thread": 0, "to loop": 0, "work for a thread": 0}
     for kind, name in ((SyncToAsync, "to thread"), (AsyncToSync, "to loop")):
         original = kind.__call__
 
@@ -181,6 +232,15 @@ def test_no_switch_between_loop_and_thread_is_added(
 
         monkeypatch.setattr(kind, "__call__", counting)
 
+    for pool in (ThreadPoolExecutor, CurrentThreadExecutor):
+        submit = pool.submit
+
+        def submitting(self: Any, *args: Any, _submit: Any = submit, **kwargs: Any) -> Any:
+            count["work for a thread"] += 1
+            return _submit(self, *args, **kwargs)
+
+        monkeypatch.setattr(pool, "submit", submitting)
+
     def switches() -> dict[str, int]:
         with site(chain):
             count.update(dict.fromkeys(count, 0))
@@ -189,6 +249,7 @@ def test_no_switch_between_loop_and_thread_is_added(
 
     without, with_us = both_ways(switches)
     assert with_us == without
+    assert with_us["work for a thread"] > 0 or interface == "wsgi"
 
 
 def test_contextvars_of_layers_reach_where_they_reached() -> None:
@@ -244,7 +305,10 @@ def test_closers_run_once_in_order_before_the_request_is_over() -> None:
     assert with_us == without == ["one", "two", "finished"]
 
 
-def test_a_request_whose_coroutine_is_closed_half_way_ends_as_in_django_alone() -> None:
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_request_whose_coroutine_is_closed_half_way_ends_as_in_django_alone(elsewhere: bool) -> None:
+    """By a server that gives up, or by Python's collector, in whatever context that works."""
+
     def seen() -> list[str]:
         ended: list[str] = []
 
@@ -257,8 +321,11 @@ def test_a_request_whose_coroutine_is_closed_half_way_ends_as_in_django_alone() 
 
         async def closed() -> None:
             way = ASGIHandler()._middleware_chain(AsyncRequestFactory().get("/failing/"))
-            way.send(None)
-            way.close()
+            copy_context().run(way.send, None)
+            if elsewhere:
+                Context().run(way.close)
+            else:
+                way.close()
 
         with site([order(Spec("T0", "class", "async")), order(Spec("T1", "function", "async"))]), urls(waiting):
             asyncio.run(closed())
@@ -266,3 +333,35 @@ def test_a_request_whose_coroutine_is_closed_half_way_ends_as_in_django_alone() 
 
     without, with_us = both_ways(seen)
     assert with_us == without == ["GeneratorExit"]
+
+
+def test_a_stream_that_is_closed_half_way_in_another_context_ends_as_in_django_alone() -> None:
+    def seen() -> list[str]:
+        ended: list[str] = []
+
+        async def streaming(request: Any) -> Any:
+            async def chunks() -> AsyncIterator[str]:
+                yield "one"
+                try:
+                    await asyncio.Event().wait()
+                except BaseException as error:
+                    ended.append(type(error).__name__)
+                    raise
+
+            return StreamingHttpResponse(chunks())
+
+        async def read(response: Any) -> None:
+            ended.extend([chunk.decode() async for chunk in response])
+
+        async def closed() -> None:
+            reading = read(await ASGIHandler()._middleware_chain(AsyncRequestFactory().get("/failing/")))
+            copy_context().run(reading.send, None)
+            Context().run(reading.close)
+
+        with site([order(Spec("T0", "class", "async"))]), urls(streaming):
+            asyncio.run(closed())
+        return ended
+
+    without, with_us = both_ways(seen)
+    assert with_us == without
+    assert len(with_us) == 1
