@@ -225,7 +225,9 @@ def test_a_request_given_up_while_its_thread_goes_on_is_let_go_when_the_thread_i
             event.clear()
         with without_collector():
             asyncio.run(leave())
-            return sorted(type(one).__name__ for one in _in_circles() if not isinstance(one, OURS))
+            circles = _in_circles()
+        assert not any(tape.seen or tape.attributes for tape in circles if isinstance(tape, Tape))
+        return sorted(type(one).__name__ for one in circles if not isinstance(one, OURS))
 
     chain = [HERE + "Given", HERE + "Slow", order(Spec("T1", "mixin", "sync", HOOKS))]
     records: Records | None = None
