@@ -20,6 +20,8 @@ help:
 	@echo "make bench         measure what recording costs"
 	@echo "make conformance   Django's own tests with the inspector installed"
 	@echo "make clean         remove what the tasks above made"
+	@echo
+	@echo "On another Python, and the newest Django it runs: make test PYTHON=python3.13 VENV=.venv313"
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
