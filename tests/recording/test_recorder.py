@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
+from django.test import RequestFactory
 
 from pipeline_inspector import wiring
 from pipeline_inspector.recording import recorder
@@ -140,3 +141,17 @@ def test_the_chain_of_a_running_first_request_is_kept_before_its_row() -> None:
         watched("wsgi", [order(Spec("T0", "mixin"))], "/failing/")
     (plan, *rows) = kept
     assert rows == [f"row of {plan}"] * 2
+
+
+def test_a_response_that_no_server_closes_is_recorded_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore(lambda: 10)
+    outlets = recorder.Outlets(wiring.sealer, lambda: store, lambda seq: None, wiring.process)
+    with site([order(Spec("T0", "mixin"))]), record_pipeline() as records:
+        WSGIHandler()(RequestFactory()._base_environ(PATH_INFO="/"), lambda *_: None)
+        recorder.Keeper()._housekeep(outlets)
+        assert len(records) == 0
+        monkeypatch.setattr(recorder, "NOT_CLOSED_AFTER", 0.0)
+        recorder.Keeper()._housekeep(outlets)
+        assert len(records) == 1
+        assert records[0].response is not None
+        assert records[0].response.status == 200
