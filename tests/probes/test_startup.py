@@ -215,7 +215,7 @@ def test_a_server_is_known_by_its_files(file: str, told: str) -> None:
 
 
 def test_a_stack_without_a_server_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "_others", dict)  # another test's live server may still have its thread
+    monkeypatch.setattr(startup, "stacks", dict)  # another test's live server may still have its thread
     told: list[str] = []
     thread = threading.Thread(target=lambda: told.append(startup.software()))
     thread.start()
