@@ -17,7 +17,7 @@ from pipeline_inspector import faults
 from pipeline_inspector.probes import layers
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.recording.chain import LoadedChain
+from pipeline_inspector.recording.chain import LEARN_AGAIN, LoadedChain
 from pipeline_inspector.recording.tape import Tape, current, leave, now
 from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, arriving
 
@@ -158,7 +158,7 @@ class OutermostMiddleware:
             tape.off = off
             if chain.learning:
                 chain.learning -= 1
-            else:
+            elif tape.number % LEARN_AGAIN:
                 tape.learning = False
             way = arriving.get()
             if (

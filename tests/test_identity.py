@@ -162,17 +162,17 @@ def test_no_class_function_or_instance_of_the_site_is_written_to(interface: str)
     chain = [order(Spec(f"T{number}", kind, hooks=HOOKS)) for number, kind in enumerate(KINDS)]
     instances: list[Any] = []
 
-    class Kept(layers.Both):
+    class Apart(layers.Both):
         def __init__(self, get_response: Any) -> None:
             super().__init__(get_response)
             instances.append(self)
 
-    layers.Kept = Kept  # type: ignore[attr-defined]
-    mine = [made.T0, made.T1, made.T2, Kept, site_urls.Classy, site_urls.plain]  # type: ignore[attr-defined]
+    layers.Apart = Apart  # type: ignore[attr-defined]
+    mine = [made.T0, made.T1, made.T2, Apart, site_urls.Classy, site_urls.plain]  # type: ignore[attr-defined]
     before = [dict(vars(one)) for one in mine]
     patterns = [(pattern, pattern.callback) for pattern in site_urls.urlpatterns if hasattr(pattern, "callback")]
     for path in ("/", "/class/", "/template/", "/broken/"):
-        watched(interface, [*chain, HERE + "Kept"], path)
+        watched(interface, [*chain, HERE + "Apart"], path)
     assert [dict(vars(one)) for one in mine] == before
     assert [(pattern, pattern.callback) for pattern, _ in patterns] == patterns
     for instance in instances:

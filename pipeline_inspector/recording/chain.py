@@ -19,6 +19,9 @@ from pipeline_inspector.records import Frame, Mode, NotUsed, Plan, PlanLayer
 LEARNING = 20
 """So many first requests of a chain keep every boundary, to learn which attributes its layers exchange."""
 
+LEARN_AGAIN = 50
+"""So does one request in so many afterwards: what layers exchange may depend on the request."""
+
 WATCHED_AT_MOST = 8
 
 HOOKS = ("process_request", "process_view", "process_exception", "process_template_response", "process_response")

@@ -75,7 +75,7 @@ class Comparer:
         if not reached:
             return found, 0
         outer = reached[0]
-        attributes = slots[outer + ATTRIBUTES_IN] or {}
+        attributes = {**slots[outer + ATTRIBUTES_IN]} if slots[outer + ATTRIBUTES_IN] else {}
         for base in reached[1:]:
             after = slots[base + ATTRIBUTES_IN]
             if after:
@@ -106,6 +106,9 @@ class Comparer:
 
     def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> tuple[Attributes, Answer | None]:
         response: Answer | None = None
+        if tape.match is not None and attributes.get("resolver_match", tape.match) is not tape.match:
+            found.append(self._exchanged(0, "resolver_match", attributes["resolver_match"], tape.match, tape))
+            attributes["resolver_match"] = tape.match
         for event in tape.events:
             if event[0] != HOOK or 0 < tape.slots[EXIT] < event[1]:
                 continue
@@ -116,13 +119,18 @@ class Comparer:
                 response = answer
         return attributes, response
 
-    def _attributes(
-        self, found: list[Change], position: int, before: Attributes, after: Attributes | None, tape: Tape
-    ) -> Attributes:
-        """Adds what differs; gives the newer of the two. No snapshot: nothing was seen to differ."""
+    def _attributes(self, found: list[Change], position: int, before: Attributes, after: Any, tape: Tape) -> Attributes:
+        """Adds what differs; gives what is known after that, for further use. Nothing kept: nothing was seen to differ."""
         if not after:
             return before
-        known, describe = len(before), self._describe
+        describe = self._describe
+        if type(after) is list:
+            for name, value in reversed(after):
+                before[name] = value
+                if name not in _UNTOLD:
+                    found.append((position, "request", "attribute", name, "added", None, describe(name, value)))
+            return before
+        known = len(before)
         goes_on = [*before] == [*after][:known]
         if not goes_on or not all(map(is_, before.values(), after.values())):
             for name, old in before.items():
@@ -138,7 +146,7 @@ class Comparer:
                 (position, "request", "attribute", name, "removed", describe(name, before[name]), None)
                 for name in before.keys() - after.keys() - _UNTOLD
             )
-        return after
+        return {**after}
 
     def _exchanged(self, position: int, name: str, old: object, value: object, tape: Tape) -> Change:
         if name == "resolver_match":  # in every request, by the core

@@ -22,13 +22,17 @@ from pipeline_inspector.records import Plan, Process, Sealed, Summary
 
 QUEUE_LIMIT = 4000
 BATCH = 64
+MOST = 1000
 AT_A_TIME = 8
-"""So many records are sealed before the interpreter is offered to whoever serves."""
-REST = 2
+"""So many records are sealed before the interpreter is offered to whoever serves: not while a batch and more wait, as under
+full load every offer costs this thread the interpreter for milliseconds, and it would fall behind."""
+REST = 1
 """While requests run the thread rests so many times as long as it worked. What comes in beyond that is dropped."""
 PAUSE = 0.02
 """Tapes are sealed soon: each holds its request's objects, and what lives long makes Python's collector work."""
 KEPT_WITHIN = 0.05
+AT_ONCE = 1000
+"""No more are sealed before they go to the store. It gives the interpreter away some ten times, however many it takes."""
 BEHIND_FOR = 1.0
 """A thread that is behind for longer will not catch up: then no more may wait than it seals within ``WAITING``, for what
 waits is lost when the process is killed."""
@@ -130,7 +134,7 @@ def finish(tape: Tape) -> None:
         clear(tape)
         return
     _queue.append(tape)
-    if _idle:
+    if _idle or len(_queue) == BATCH:
         _wake.set()
     elif _thread is None:
         _start()
@@ -243,7 +247,7 @@ class Keeper:
         self._sealed: list[Sealed] = []
         self._kept_at = 0.0
         self._turned_at = self._in_time_at = time.monotonic()
-        self._most = BATCH
+        self._most = MOST
 
     def turn(self) -> None:
         """One turn: what is queued is kept; then sleep, deeply when there is nothing to do."""
@@ -274,7 +278,10 @@ class Keeper:
     def _sleep(self, *, worked: int, watched: bool, spent: float) -> None:
         global _idle
         if worked or self._sealed:
-            _wake.wait(max(PAUSE, spent * REST) if running else PAUSE)
+            rest = spent * REST if running else 0
+            time.sleep(rest)
+            if len(_queue) < BATCH:
+                _wake.wait(max(0, PAUSE - rest))
             _wake.clear()
             return
         _idle = True
@@ -306,7 +313,7 @@ class Keeper:
             return 0
         sealer = self._guarded("recorder: sealing", outlets.sealer)
         for number, tape in enumerate(tapes, 1):
-            if not number % AT_A_TIME:
+            if not number % AT_A_TIME and len(_queue) < BATCH:
                 time.sleep(0)
             one = self._guarded("recorder: sealing", lambda tape=tape: sealer.seal(tape))  # type: ignore[misc]
             if one is not None:
@@ -321,17 +328,17 @@ class Keeper:
         global _room
         now = time.monotonic()
         if sealed < self._most:
-            self._in_time_at, self._most, _room = now, BATCH, QUEUE_LIMIT
+            self._in_time_at, self._most, _room = now, MOST, QUEUE_LIMIT
         elif now - self._in_time_at > BEHIND_FOR:
             _room = max(AT_A_TIME, int(WAITING * sealed / (now - self._turned_at)))
-            self._most = min(_room, BATCH)
+            self._most = min(_room, MOST)
         self._turned_at = now
 
     def _keep(self, outlets: Outlets) -> None:
         """What is sealed goes to the store: in batches, or when it has waited, or when nothing else is to do."""
         sealed = self._sealed
         waited = time.monotonic() - self._kept_at
-        if not sealed or (len(sealed) < BATCH and waited < KEPT_WITHIN and running):
+        if not sealed or (len(sealed) < AT_ONCE and waited < KEPT_WITHIN and (running or _queue)):
             return
         self._sealed, self._kept_at = [], time.monotonic()
         last = self._guarded("store: append", lambda: outlets.store().append(sealed))

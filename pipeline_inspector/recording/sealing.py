@@ -350,13 +350,17 @@ def _urlconf(tape: Tape) -> str:
 
 def _urlconf_setter(tape: Tape) -> int | None:
     """The position of the layer that chose the URLconf: it was exchanged before the next boundary inward."""
+    if tape.urlconf is None and "urlconf" not in (tape.attributes or ()):
+        return None
     setter = outer = 0
     urlconf = None
     for base in range(len(tape.slots) - STRIDE, -1, -STRIDE):
         if tape.slots[base + ENTRY] not in (0, OFF):
             seen = tape.slots[base + ATTRIBUTES_IN]
-            if seen and seen.get("urlconf") is not urlconf:
-                setter, urlconf = outer, seen.get("urlconf")
+            if seen:
+                chosen = dict(seen).get("urlconf") if type(seen) is list else seen.get("urlconf")
+                if chosen is not urlconf and (chosen is not None or type(seen) is not list):
+                    setter, urlconf = outer, chosen
             outer = base // STRIDE
     return setter or None
 

@@ -7,8 +7,8 @@ Django builds a chain in that order; a record counts from the outside.
 
 Snapshots are taken only where something differs from the boundary before: 0 there means "as before", a STATUS of 0 that
 nothing of the response differs. Headers are compared whole. Of the request's attributes the number is compared, and the
-identity of those named in ``watched``: names that a layer of this chain was seen to exchange. While a chain is
-``learning`` (its first requests) every boundary is kept.
+identity of those named in ``watched``: names that a layer of this chain was seen to exchange. While a request is
+``learning`` (a chain's first, and one in fifty afterwards) every boundary is kept.
 
 ``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, the rest is counted:
 
@@ -29,6 +29,7 @@ AGAIN    position: the layer was entered a second time
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from itertools import islice
 from threading import get_ident
 from typing import Any
 
@@ -55,8 +56,31 @@ class Tape:
 
     __slots__ = (
         *("aborted", "attributes", "body_bytes", "chain", "closed_at", "cookies", "dropped", "end", "errors"),
-        *("events", "finished_at", "headers", "inside", "learning", "match", "meta", "method", "number", "off", "open"),
-        *("opened_at", "path", "query_count", "resolve_end", "resolve_start", "response", "seen", "slots", "start"),
+        *(
+            "events",
+            "finished_at",
+            "headers",
+            "inside",
+            "learning",
+            "match",
+            "meta",
+            "method",
+            "newest",
+            "number",
+            "off",
+        ),
+        *(
+            "open",
+            "opened_at",
+            "path",
+            "query_count",
+            "resolve_end",
+            "resolve_start",
+            "response",
+            "seen",
+            "slots",
+            "start",
+        ),
         *("status", "streaming", "task", "template_count", "thread", "transport", "tried", "urlconf", "view"),
         *("view_end", "view_made", "view_start", "view_thread", "wall", "watched", "width"),
     )
@@ -79,6 +103,7 @@ class Tape:
         self.start = self.end = self.closed_at = self.finished_at = 0
         self.resolve_start = self.resolve_end = self.view_made = self.view_start = self.view_end = self.view_thread = 0
         self.width = -1
+        self.newest: str | None = None
         self.status = 0
         self.cookies: Any = 0
         self.view: Any = None
@@ -104,22 +129,29 @@ class Tape:
         else:
             self.dropped += 1
 
-    def looked(self, attributes: dict[str, Any]) -> dict[str, Any] | int:
-        """A snapshot of the request's ``attributes`` where they differ from the last one; 0 where they do not.
+    def looked(self, attributes: dict[str, Any]) -> Any:
+        """What there is to keep of the request's ``attributes`` at a boundary; 0 where they are as they were before.
 
-        To be asked where their number is not ``width``: with watched names, and while learning, that is everywhere.
-        A request that was given up may still run in its thread: by then nothing is kept, as nobody would let go of it.
+        A list holds those that came, newest first; a copy of all is kept where something else may have happened, while
+        learning, and in chains with watched names: there this is to be asked at every boundary, else only where their
+        number is not ``width``. A request that was given up may still run in its thread: by then nothing is kept, as
+        nobody would let go of it.
         """
         if not self.open:
             return 0
+        count = len(attributes)
         if not self.learning:
-            watched = self.watched
-            if not watched:
-                self.width = len(attributes)
-            else:
+            if self.watched:
                 seen = self.seen
-                if len(attributes) == len(seen) and all(attributes.get(name) is seen.get(name) for name in watched):
+                if count == len(seen) and all(attributes.get(name) is seen.get(name) for name in self.watched):
                     return 0
+            else:
+                came, self.width = count - self.width, count
+                items = [*islice(reversed(attributes.items()), came + 1 if 0 < came < count else 1)]
+                before, self.newest = self.newest, items[0][0]
+                if items[-1][0] is before and came > 0:
+                    items.pop()
+                    return items
         self.seen = copied = attributes.copy()
         return copied
 

@@ -35,7 +35,7 @@ _FAILURES = (sqlite3.Error, OSError, Foreign)
 _LAST = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM rows UNION ALL SELECT seq FROM sqlite_sequence)"
 _ADD_ROWS = "INSERT INTO rows (seq, id, summary) VALUES "
 _ADD_PAYLOADS = "INSERT INTO payloads (seq, plan, payload) VALUES "
-_AT_ONCE = 64, 8, 1
+_AT_ONCE = 256, 32, 4, 1
 _READ = "SELECT seq, summary, payload, plan FROM rows JOIN payloads USING (seq) WHERE id = ? ORDER BY seq DESC LIMIT 1"
 _AFTER = "SELECT seq, summary FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
 _BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?"
@@ -215,31 +215,34 @@ class SqliteStore(ThingStore):
         ]
         with self._shared.numbering(_WAIT_FOR_ORDER):
             db.execute("BEGIN IMMEDIATE")
-            db.executemany(_PUT, bodies)
+            if bodies:
+                db.executemany(_PUT, bodies)
             for kind in {kind for kind, *_ in bodies}:
                 db.execute(_TRIM, {"kind": kind, "keep": KEEP[kind] - 1})
             first = max(self._shared.last_seq(), db.execute(_LAST).fetchone()[0] or 0) + 1
             _insert(db, _ADD_ROWS, [(seq, row[0], row[1]) for seq, row in enumerate(packed, first)])
             _insert(db, _ADD_PAYLOADS, [(seq, row[2], row[3]) for seq, row in enumerate(packed, first)])
-            self._prune_now_and_then(db, len(packed))
+            pruned = self._prune_now_and_then(db, len(packed))
             db.execute("COMMIT")
             self._shared.gave(first + len(packed) - 1)
-        _give_space_back(db)
+        if pruned:
+            _give_space_back(db)
         self._checkpoint_now_and_then(db, sum(len(row[1]) + len(row[3]) for row in packed))
         for seq, sealed in enumerate(records, first):
             sealed.summary.seq = seq
         return things
 
-    def _prune_now_and_then(self, db: Connection, added: int) -> None:
-        """Within one part in ten of the limit, however many processes write."""
+    def _prune_now_and_then(self, db: Connection, added: int) -> bool:
+        """Within one part in ten of the limit, however many processes write. Was it looked for what is too much?"""
         limit = self._max_requests()
         self._since_prune += added
         if limit == self._pruned_to and self._since_prune < limit // 100:
-            return
+            return False
         oldest, newest = db.execute("SELECT (SELECT min(seq) FROM rows), (SELECT max(seq) FROM rows)").fetchone()
         if limit != self._pruned_to or (newest or 0) - (oldest or 0) >= limit + limit // 20:
             _prune(db, limit)
         self._since_prune, self._pruned_to = 0, limit
+        return True
 
     def _checkpoint_now_and_then(self, db: Connection, written: int) -> None:
         """Move what was written from the log to the file, while no lock is held that another writer needs."""

@@ -7,6 +7,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.utils.functional import SimpleLazyObject
 
+from pipeline_inspector import middleware
 from pipeline_inspector.records import RequestRecord
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import layers
@@ -91,7 +92,8 @@ def test_an_attribute_exchanged_on_the_way_out_is_told_of_its_layer_again_and_ag
         assert told(record)["T0"] == {("seen_by_T0", "added")}
 
 
-def test_an_exchange_that_comes_late_is_never_told_of_another() -> None:
+def test_an_exchange_that_comes_late_is_never_told_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "LEARN_AGAIN", 1_000_000)
     layers.InTurn = InTurn  # type: ignore[attr-defined]
     with site([order(Spec("T0")), HERE + "InTurn", order(Spec("T2"))]), record_pipeline() as records:
         handler = WSGIHandler()
@@ -104,6 +106,51 @@ def test_an_exchange_that_comes_late_is_never_told_of_another() -> None:
         assert told(record)["T0"] == {("seen_by_T0", "added")}
         assert record.dropped.changes == (turn == 50)
         assert told(record)["InTurn"] == ({("seen_by_T0", "changed")} if turn > 50 else set())
+
+
+def test_an_exchange_that_comes_late_is_told_of_its_layer_where_every_boundary_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(middleware, "LEARN_AGAIN", 1)
+    layers.InTurn = InTurn  # type: ignore[attr-defined]
+    with site([order(Spec("T0")), HERE + "InTurn", order(Spec("T2"))]), record_pipeline() as records:
+        handler = WSGIHandler()
+        for turn in range(30):
+            InTurn.when.append(turn == 29)
+            through_wsgi(handler, "/")
+    assert told(records[-1])["InTurn"] == {("seen_by_T0", "changed")}
+    assert records[-1].dropped.changes == 0
+
+
+class Swapping(layers.Both):
+    """Takes an attribute away and leaves others, more or fewer."""
+
+    leaves: tuple[str, ...] = ()
+
+    def before(self, request: Any) -> None:
+        """One goes, some come."""
+        del request.seen_by_T0
+        for name in Swapping.leaves:
+            setattr(request, name, [name])
+
+
+@pytest.mark.parametrize("leaves", [(), ("one",), ("one", "two")])
+def test_what_is_taken_away_is_told_however_often_the_chain_has_run(
+    leaves: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "LEARN_AGAIN", 1_000_000)
+    layers.Swapping, Swapping.leaves = Swapping, leaves  # type: ignore[attr-defined]
+    with site([order(Spec("T0")), HERE + "Swapping", order(Spec("T2"))]), record_pipeline() as records:
+        handler = WSGIHandler()
+        for _ in range(30):
+            through_wsgi(handler, "/")
+    swapped = {("seen_by_T0", "removed"), *((name, "added") for name in leaves)}
+    for record in (records[0], records[-1]):
+        both_together = told(record)["Swapping"] | told(record)["T2"] - {("seen_by_T2", "added")}
+        if len(leaves) == 1 and record is records[-1]:  # as many came as went: seen at the next boundary that differs
+            assert both_together == swapped
+        else:
+            assert told(record)["Swapping"] == swapped
 
 
 @both
