@@ -123,18 +123,21 @@ def main() -> None:
     chosen = parser.parse_args()
     prepare()
     tools, rounds, seconds = chosen.tools, chosen.rounds, chosen.seconds
-    told = [
-        f"Python {platform.python_version()}, {platform.system()}, {rounds} rounds; `make bench` measures anew.\n",
-        "### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds),
-        "### In process, ASGI\n\n" + in_process(tools, TABLE, "asgi", rounds, seconds),
-        "### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", rounds, seconds),
-        "### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 2), 2),
-        "### Memory\n\n" + memory(COUNTS[:2] if chosen.short else COUNTS),
-        "### Start-up\n\n" + start_up(tools, rounds),
-        "### Where each microsecond of the request path goes\n\n" + where_it_goes(),
-    ]
+    told: list[str] = []
+
+    def tell(section: str) -> None:
+        print(section, flush=True)
+        told.append(section)
+
+    tell(f"Python {platform.python_version()}, {platform.system()}, {rounds} rounds; `make bench` measures anew.\n")
+    tell("### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds))
+    tell("### In process, ASGI\n\n" + in_process(tools, TABLE, "asgi", rounds, seconds))
+    tell("### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", rounds, seconds))
+    tell("### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 2), 2))
+    tell("### Memory\n\n" + memory(COUNTS[:2] if chosen.short else COUNTS))
+    tell("### Start-up\n\n" + start_up(tools, rounds))
+    tell("### Where each microsecond of the request path goes\n\n" + where_it_goes())
     text = "\n".join(told)
-    print(text)
     page = chosen.page.read_text()
     before, rest = page.split(BEGIN)
     chosen.page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")

@@ -102,6 +102,7 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
             raise
         finally:
             arriving.set(before)
+            way.start_response = None
             if way.tape is None:
                 way.forget()
 

@@ -45,8 +45,8 @@ class Transport:
         self.tape: Tape | None = None
 
     def forget(self) -> None:
-        """Let go of all that it refers to: tasks that outlive the request may hold on to this."""
-        self.tape = self.source = self.start_response = None
+        """Let go of the request: tasks that outlive it may hold on to this."""
+        self.tape = self.source = None
 
     def starting(self, *args: Any) -> Any:
         """In the place of WSGI's ``start_response``."""

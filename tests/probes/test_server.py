@@ -11,6 +11,9 @@ from django.test import RequestFactory
 from django.urls import set_script_prefix
 
 from pipeline_inspector.clock import now
+from pipeline_inspector.probes import layers
+from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import RequestRecord
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios.comparing import HERE, both_ways, urls
@@ -32,6 +35,22 @@ def test_the_moments_from_socket_to_socket_come_in_order(interface: str, path: s
     assert names[-2:] == ["close", "request_finished"]
     moments = [stage.at_ns for stage in record.server.stages]
     assert moments == sorted(moments)
+
+
+def test_a_tape_given_up_before_the_answer_starts_keeps_nothing_of_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(tape: Tape) -> None:
+        recorder.running.pop(tape.number, None)
+        recorder.clear(tape)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    with site([]), record_pipeline():
+        handler = WSGIHandler()
+        expected = through_wsgi(handler, "/").plain
+        monkeypatch.setattr(recorder, "finish", give_up)
+        monkeypatch.setattr(layers, "snapshot", fail)
+        assert through_wsgi(handler, "/").plain == expected
 
 
 def test_the_script_prefix_is_told_with_the_moment_it_was_set() -> None:
