@@ -365,9 +365,8 @@ class Keeper:
 
     def _tell_process(self, outlets: Outlets) -> None:
         """Keep what is known of this process where that is new: whoever reads a record of it finds the way it came."""
-        process = self._guarded("recorder: process", outlets.process)
-        if process is not None and process is not self._process:
-            self._process = process
+        before, self._process = self._process, self._guarded("recorder: process", outlets.process)
+        if (process := self._process) is not None and process is not before:
             self._guarded("store: process", lambda: outlets.store().put_process(process))
 
     @staticmethod
@@ -388,11 +387,9 @@ def clear(tape: Tape) -> None:
     tape.slots = [0] * len(tape.slots)
     tape.events = []
     tape.meta = {}
-    tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = tape.attributes = (
-        None
-    )
+    tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = None
+    tape.attributes = tape.headers = None
     tape.seen = {}
-    tape.headers = None
     if tape.transport is not None:
         tape.transport.forget()
         tape.transport = None
