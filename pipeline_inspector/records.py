@@ -227,9 +227,9 @@ class LogLine(msgspec.Struct):
 class ExceptionInfo(msgspec.Struct):
     """The first exception that reached a boundary. ``frames`` outermost first.
 
-    ``raised_in``/``rescued_by``: a layer id (with ``.process_view`` etc. for a hook), ``view``, ``resolver``, ``render``
-    or ``django`` (the boundary between two layers made the response). ``chain``: causes, ``Type: message``, newest first;
-    ``chain_frames``: the frames of each.
+    ``raised_in``/``rescued_by``: a layer id (with ``.process_view`` etc. for a hook), ``view``, ``resolver``, ``render``,
+    ``stream`` (while a streaming response was sent) or ``django`` (the boundary between two layers made the response).
+    ``chain``: causes, ``Type: message``, newest first; ``chain_frames``: the frames of each.
     """
 
     type: str

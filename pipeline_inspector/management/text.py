@@ -74,7 +74,7 @@ def record(found: RequestRecord, style: Style) -> Iterator[str]:
     yield from _queries(found, style)
     if found.exception:
         yield style.ERROR(f"  {found.exception.type}: {found.exception.message}")
-        yield f"  raised in {found.exception.raised_in}, a response from {found.exception.rescued_by}"
+        yield f"  raised in {found.exception.raised_in}, a response from {found.exception.rescued_by or 'nobody'}"
 
 
 def _record_row(layer: Layer, width: int, style: Style) -> Iterator[str]:

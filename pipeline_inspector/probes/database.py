@@ -16,16 +16,13 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
-from pipeline_inspector.probes.base import users_line
+from pipeline_inspector.probes.base import strip, users_line
 from pipeline_inspector.recording.tape import QUERY, Tape, current
 
 UNKNOWN = -1
 """Rows that the driver did not count; parameter sets that came from an iterator."""
 
-_FETCHES = frozenset({"fetchone", "fetchmany", "fetchall"})
 _SIZED = frozenset({list, tuple})
-_ROWS = "_pipeline_rows"
-"""Where a cursor has the count of what is fetched from it: a list of one number, which the tape holds too."""
 
 Method = Callable[..., Any]
 
@@ -38,8 +35,10 @@ def install() -> None:
     CursorWrapper.execute = _execute(CursorWrapper.execute)  # type: ignore[method-assign]
     CursorWrapper.executemany = _executemany(CursorWrapper.executemany)  # type: ignore[method-assign]
     CursorWrapper.callproc = _callproc(CursorWrapper.callproc)  # type: ignore[method-assign]
-    CursorWrapper.__getattr__ = _getattr(CursorWrapper.__getattr__)  # type: ignore[method-assign]
     CursorWrapper.__iter__ = _iter(CursorWrapper.__iter__)  # type: ignore[method-assign]
+    CursorWrapper._pipeline_rows = None  # type: ignore[attr-defined]
+    for name in ("fetchone", "fetchmany", "fetchall"):
+        setattr(CursorWrapper, name, _fetch(name))
 
 
 def _execute(original: Method) -> Method:
@@ -99,45 +98,45 @@ def _callproc(original: Method) -> Method:
     return callproc
 
 
-def _getattr(original: Method) -> Method:
-    """Where Django's cursor asks the driver's for its ``fetch`` methods: rows are counted that the driver did not count.
+def _fetch(name: str) -> Method:
+    """The driver's method ``name`` as Django's cursor hands it on, its rows counted where the driver did not count."""
+    one = name == "fetchone"
 
-    The method stays on the cursor until the next statement, so that no fetch but the first asks.
-    """
-
-    @wraps(original)
-    def __getattr__(self: CursorWrapper, name: str) -> Any:  # noqa: N807
-        found = original(self, name)
-        if name in _FETCHES:
-            own = self.__dict__
-            if _ROWS in own:
-                found = own[name] = _counting(found, own[_ROWS], one=name == "fetchone")
-        return found
-
-    return __getattr__
-
-
-def _counting(fetch: Method, rows: list[int], *, one: bool) -> Method:
-    def counting(*args: Any, **kwargs: Any) -> Any:
+    def fetch(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            fetched = fetch(*args, **kwargs)
+            try:
+                fetched = getattr(self.cursor, name)(*args, **kwargs)
+            except BaseException as error:
+                _raise(error, self.db)
         except BaseException as error:
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next
+            strip(error)
             raise
-        if one:
-            rows[0] = max(rows[0], 0) + (fetched is not None)
-        elif type(fetched) in _SIZED:
-            rows[0] = max(rows[0], 0) + len(fetched)
+        rows = self._pipeline_rows  # a list of one number, which the tape holds too
+        if rows is not None:
+            if one:
+                rows[0] = max(rows[0], 0) + (fetched is not None)
+            elif type(fetched) in _SIZED:
+                rows[0] = max(rows[0], 0) + len(fetched)
         return fetched
 
-    return counting
+    fetch.__name__, fetch.__qualname__ = name, f"CursorWrapper.{name}"
+    return fetch
+
+
+def _raise(error: BaseException, db: Any) -> None:
+    """Raise ``error``, which a driver raised, the way that it has through Django's cursor."""
+
+    def driver() -> None:
+        raise error
+
+    strip(error)
+    db.wrap_database_errors(driver)()
 
 
 def _iter(original: Method) -> Method:
     @wraps(original)
-    def __iter__(self: CursorWrapper) -> Any:  # noqa: N807
-        rows = self.__dict__.get(_ROWS)
+    def __iter__(self: Any) -> Any:  # noqa: N807
+        rows = self._pipeline_rows
         return original(self) if rows is None else _counted(original(self), rows)
 
     return __iter__
@@ -164,20 +163,17 @@ def _keep(
     tape.query_count += 1
     try:
         rows: Any = UNKNOWN
-        failure = None
+        failure = fetched = None
         if error is None:
             rows = getattr(cursor.cursor, "rowcount", None)
             rows = UNKNOWN if rows is None else rows
-            own = cursor.__dict__
-            if _ROWS in own:
-                for name in (_ROWS, *_FETCHES):
-                    own.pop(name, None)
             if rows <= 0:
-                rows = own[_ROWS] = [rows]
+                rows = fetched = [rows]
         else:
             failure = type(error).__name__
             if error.__traceback__ is not None:
                 error.__traceback__ = error.__traceback__.tb_next
+        cursor._pipeline_rows = fetched  # type: ignore[attr-defined]
         connection = cursor.db
         code, line = users_line(frame)
         tape.add(

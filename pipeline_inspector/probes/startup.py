@@ -146,6 +146,7 @@ def chain_loaded(
             _state.paths.setdefault(CHAIN_LOADED, []).append(
                 Frame(code.co_qualname, code.co_filename, code.co_firstlineno)
             )
+        _state.told = None
 
 
 def first_request(interface: str) -> None:
@@ -153,6 +154,7 @@ def first_request(interface: str) -> None:
     if _moment(FIRST_REQUEST):
         _state.interface = interface
         _state.software = software()
+        _state.told = None
 
 
 def _moment(name: str) -> bool:
@@ -161,7 +163,6 @@ def _moment(name: str) -> bool:
     if name in state.moments:
         return False
     state.moments[name] = clock.now() - state.started
-    state.told = None
     try:
         state.paths[name] = paths.here()
         frames = stacks()
@@ -169,6 +170,7 @@ def _moment(name: str) -> bool:
             state.paths[f"{name} ({thread.name})"] = paths.of(frames.get(thread.ident or 0))
     except Exception as error:
         faults.note("probes: start-up", error)
+    state.told = None
     return True
 
 

@@ -16,6 +16,7 @@ from django.views import View as ClassView
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
 from pipeline_inspector.recording.tape import current, now
+from pipeline_inspector.recording.views import class_of
 
 View = Callable[..., Any]
 
@@ -68,7 +69,7 @@ def _watch_dispatch() -> None:
 def _keep_method(tape: Any, instance: Any, request: Any) -> None:
     """The method that ``View.dispatch`` is about to choose, as it chooses: once, and of the view that was resolved."""
     view = tape.view
-    if view is None or len(view) > 2 or getattr(view[0], "view_class", None) is not type(instance):
+    if view is None or len(view) > 2 or class_of(view[0]) is not type(instance):
         return
     name = request.method.lower()
     own = vars(instance).get(name)  # HEAD is answered by get()

@@ -66,7 +66,10 @@ def _exception(record: RequestRecord) -> str:
     if found is None:
         return ""
     lines = [f'File "{frame.file}", line {frame.line}, in {frame.function}' for frame in found.frames]
-    told = [f"{found.type}: {found.message}", f"raised in {found.raised_in}, a response from {found.rescued_by}"]
+    told = [
+        f"{found.type}: {found.message}",
+        f"raised in {found.raised_in}, a response from {found.rescued_by or 'nobody'}",
+    ]
     return _section("Exception", f"<pre>{escape(chr(10).join([*lines, *told]))}</pre>")
 
 

@@ -14,12 +14,15 @@ CAUSE_FRAME_LIMIT = 20
 MESSAGE_LIMIT = 500
 _ERRORS_KEPT = 20
 
+STREAM = "stream", 0
+"""Where an exception comes from that ends a streaming response before its end: nobody can answer it any more."""
+
 
 class ErrorNote:
     """One exception: where it was raised, what it said, its lines outermost first, and who made a response of it.
 
     ``where`` and ``rescued_by`` are ``(kind, position)``: kind ``layer``, ``hook:<name>``, ``view``, ``render``,
-    ``resolver`` or ``django``; the position counts from the inside, 0 is the core.
+    ``stream``, ``resolver`` or ``django``; the position counts from the inside, 0 is the core.
     """
 
     __slots__ = (

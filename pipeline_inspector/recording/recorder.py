@@ -1,6 +1,6 @@
 """The recorder thread: takes finished tapes, seals them in batches, keeps them in the store, wakes the viewers.
 
-The request path meets it in two calls, ``begin()`` and ``finish()``: a dict entry and an append. The queue is bounded;
+The request path meets it in ``running`` and ``finish()``: a dict entry and an append. The queue is bounded;
 when it is full the record is counted as dropped. The thread starts with the first finished request, sleeps while nothing
 happens, and is made anew after a fork. A failure of the store or of a listener is noted and costs the records of that
 batch at most.
@@ -111,11 +111,6 @@ def connect(outlets: Outlets) -> None:
     """Say where records go. May be called again."""
     global _outlets
     _outlets = outlets
-
-
-def begin(tape: Tape) -> None:
-    """A request is in hand."""
-    running[tape.number] = tape
 
 
 def finish(tape: Tape) -> None:
@@ -341,6 +336,7 @@ class Keeper:
         if not sealed or (len(sealed) < AT_ONCE and waited < KEPT_WITHIN and (running or _queue)):
             return
         self._sealed, self._kept_at = [], time.monotonic()
+        self._tell_process(outlets)
         last = self._guarded("store: append", lambda: outlets.store().append(sealed))
         if last is not None:
             self._guarded("live: publish", lambda: outlets.publish(last))
@@ -362,12 +358,15 @@ class Keeper:
                 finish(tape)
         seen = faults.seen()
         told = [(fault.count, fault.over) for fault in seen]
-        process = outlets.process()
         if told != self._faults_told:
-            self._guarded("store: faults", lambda: outlets.store().put_faults(process.id, seen))
+            self._guarded("store: faults", lambda: outlets.store().put_faults(outlets.process().id, seen))
             self._faults_told = told
-        if process is not self._process:
-            self._process = process
+        self._tell_process(outlets)
+
+    def _tell_process(self, outlets: Outlets) -> None:
+        """Keep what is known of this process where that is new: whoever reads a record of it finds the way it came."""
+        before, self._process = self._process, self._guarded("recorder: process", outlets.process)
+        if (process := self._process) is not None and process is not before:
             self._guarded("store: process", lambda: outlets.store().put_process(process))
 
     @staticmethod
@@ -388,11 +387,9 @@ def clear(tape: Tape) -> None:
     tape.slots = [0] * len(tape.slots)
     tape.events = []
     tape.meta = {}
-    tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = tape.attributes = (
-        None
-    )
+    tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = None
+    tape.attributes = tape.headers = None
     tape.seen = {}
-    tape.headers = None
     if tape.transport is not None:
         tape.transport.forget()
         tape.transport = None

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline_inspector import clock, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError
 from pipeline_inspector.recording import views
+from pipeline_inspector.recording.errors import STREAM
 from pipeline_inspector.recording.standing import Stand, Survey
 from pipeline_inspector.recording.tape import ENTRY, EXIT, HOOK, OFF, STRIDE, Tape
 from pipeline_inspector.records import Segments, Summary
@@ -97,7 +98,7 @@ class Rows:
             segments=_segments(sealed, end),
             answered_by=answered_by,
             exception=error.type if error else None,
-            note=_note(answered_by, error, aborted=aborted),
+            note=_broken_off(sealed.errors) if aborted else _note(answered_by, error),
             pid=sealed.pid,
             process=self._process,
             interface=tape.chain.interface,
@@ -146,16 +147,20 @@ def _raised_at(tape: Tape, position: int) -> bool:
 
 def _is_aborted(tape: Tape) -> bool:
     way = tape.transport
-    if tape.aborted:
+    if tape.aborted or any(error.where == STREAM for error in tape.errors or ()):
         return True
     if way is None or not way.response_started:
         return False
     return not way.last_byte and (tape.chain.interface == "asgi" or (tape.streaming and way.first_byte > 0))
 
 
-def _note(answered_by: str | None, error: PackedError | None, *, aborted: bool) -> str:
-    if aborted:
-        return "client went away"
+def _broken_off(errors: list[PackedError]) -> str:
+    """What ended a request before its end: an exception that nobody answered, else its client."""
+    last = errors[-1] if errors else None
+    return last.type if last and last.rescued_by is None and last.type != "CancelledError" else "client went away"
+
+
+def _note(answered_by: str | None, error: PackedError | None) -> str:
     if error is not None and error.type not in ("Http404", "Resolver404"):
         return error.type
     if answered_by is not None:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from pipeline_inspector import faults
+from pipeline_inspector.recording import errors
 from pipeline_inspector.recording.frames import strip
 from pipeline_inspector.recording.tape import Tape, current, leave, now
 
@@ -108,7 +109,7 @@ class SyncStream:
             self._way.last_byte = now()
             raise
         except BaseException as error:
-            strip(error)
+            _broke(self._tape, error)
             raise
         finally:
             current.reset(token)
@@ -143,7 +144,9 @@ class AsyncStream:
                 way.first_byte = way.last_byte = now()
             raise
         except BaseException as error:
-            strip(error)
+            if way is not None:
+                way.chunks = way.sent = 0
+            _broke(self._tape, error)
             raise
         finally:
             leave(token)
@@ -160,11 +163,23 @@ class QuietStream(SyncStream):
         token = current.set(self._tape)
         try:
             return next(self._chunks)
+        except StopIteration:
+            raise
         except BaseException as error:
-            strip(error)
+            _broke(self._tape, error)
             raise
         finally:
             current.reset(token)
+
+
+def _broke(tape: Tape, error: BaseException) -> None:
+    """``error`` ended the stream before its end: write it down, our frames out of its traceback. Never raises."""
+    strip(error)
+    try:
+        if isinstance(error, Exception):
+            errors.note(tape, error, errors.STREAM)
+    except Exception as fault:
+        faults.note("probes: stream", fault)
 
 
 def _size(chunk: Any) -> int:

@@ -33,13 +33,16 @@ def describe(view: Any) -> Described:
 
 
 def _describe(view: Any) -> Described:
-    written = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    written = class_of(view)
     decorators: list[str] = []
     inner = view
+    made_of = _function_of(written)
+    if made_of is not None:
+        written, inner = None, made_of
     while True:
         if isinstance(inner, functools.partial):
             inner = inner.func
-        elif hasattr(inner, "__wrapped__"):
+        elif hasattr(inner, "__wrapped__") and not _is_as_view(inner):
             decorators.append(_decorator(inner))
             inner = inner.__wrapped__
         else:
@@ -52,23 +55,64 @@ def _describe(view: Any) -> Described:
         "class" if written else "async" if iscoroutinefunction(view) else "function"
     )
     name = f"{getattr(target, '__module__', '')}.{target.__qualname__}"
-    told = tuple(name for name in decorators if name and not written)
-    return name, kind, file, line, told, iscoroutinefunction(view)
+    return name, kind, file, line, tuple(name for name in decorators if name), iscoroutinefunction(view)
 
 
 def method(view: Any, verb: str | None) -> str:
-    """What ran of a class-based view whose ``View.dispatch`` was not reached.
+    """What ran of a class-based view whose ``View.dispatch`` was not reached; "" when a decorator answered before it.
 
-    ``dispatch`` itself, when it passes on to the one it inherits but answered instead; else its class chooses the method
-    in its own way, and is taken to choose by the request's ``verb``.
+    ``dispatch`` itself, when it passes on to the one it inherits but answered instead, or when its class has no method
+    for the request's ``verb``; else its class is taken to choose by the verb, as Django does.
     """
-    written = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    written = class_of(view)
     own = [vars(kind)["dispatch"] for kind in inspect.getmro(written) if "dispatch" in vars(kind)] if written else []
-    if own and all(map(_passes_on, own)):
+    if len(own) < 2:
+        return ""
+    if all(map(_passes_on, own)):
         return "dispatch"
     chosen = (verb or "").lower()
-    actions = getattr(view, "actions", None)
-    return str(actions.get(chosen, chosen)) if isinstance(actions, dict) else chosen
+    actions = getattr(view, "actions", None) or {}
+    if chosen == "head" and not hasattr(written, "head"):
+        chosen = "get"
+    action = str(actions.get(chosen, chosen))
+    if chosen in written.http_method_names and hasattr(written, action):
+        return action
+    refuses = any("http_method_not_allowed" in _names(dispatch) for dispatch in own[:-1])
+    return "http_method_not_allowed" if refuses else "dispatch"
+
+
+def class_of(view: Any) -> Any:
+    """The class of a class-based view, through what wraps it; None for other views."""
+    while view is not None:
+        written = getattr(view, "view_class", None) or getattr(view, "cls", None)
+        if written is not None:
+            return written
+        view = view.func if isinstance(view, functools.partial) else getattr(view, "__wrapped__", None)
+    return None
+
+
+def _function_of(written: Any) -> Any:
+    """The function that a decorator made the class ``written`` of, giving it the function's name; None: no such thing."""
+    if written is not None and written.__qualname__.rpartition(".")[2] != written.__name__:
+        for handler in vars(written).values():
+            for name in getattr(getattr(handler, "__code__", None), "co_freevars", ()):
+                enclosed = _enclosed(handler, name)
+                if getattr(enclosed, "__name__", None) == written.__name__:
+                    return enclosed
+    return None
+
+
+def _is_as_view(view: Any) -> bool:
+    return bool(_code_name(view).endswith("as_view.<locals>.view"))
+
+
+def _code_name(function: Any) -> str:
+    return str(getattr(getattr(function, "__code__", None), "co_qualname", ""))
+
+
+def _names(function: Any) -> tuple[str, ...]:
+    """The names that a function's own code uses."""
+    return getattr(getattr(inspect.unwrap(function), "__code__", None), "co_names", ())
 
 
 def _passes_on(dispatch: Any) -> bool:
@@ -78,8 +122,7 @@ def _passes_on(dispatch: Any) -> bool:
 
 def _decorator(wrapper: Any) -> str:
     """The decorator that made ``wrapper``: its name, or the middleware that Django made a decorator of."""
-    code = getattr(wrapper, "__code__", None)
-    name: str = getattr(code, "co_qualname", "").partition(".<locals>")[0]
+    name = _code_name(wrapper).partition(".<locals>")[0]
     if name != "make_middleware_decorator":
         return name
     before = _enclosed(wrapper, "_pre_process_request")

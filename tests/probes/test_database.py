@@ -5,7 +5,7 @@ import contextvars
 import inspect
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -124,18 +124,28 @@ def test_rows_that_nobody_fetched_are_unknown() -> None:
     assert [query.rows for query in queries(tape)] == [database.UNKNOWN]
 
 
-def test_a_fetch_that_fails_has_the_frames_that_it_has_without_us() -> None:
-    def fetched() -> list[str]:
+@pytest.mark.parametrize("name", ["fetchone", "fetchmany", "fetchall"])
+def test_a_fetch_that_fails_has_the_frames_that_it_has_without_us(name: str) -> None:
+    def failure(fetch: Callable[[CursorWrapper], Any]) -> list[tuple[str, list[tuple[str, str, int]]]]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.cursor.close()
             with pytest.raises(DatabaseError) as failed:
-                cursor.fetchall()
-        return [frame.name for frame in traceback.extract_tb(failed.value.__traceback__)]
+                fetch(cursor)
+        error = failed.value
+        assert error.__cause__ is error.__context__ is not None
+        return [
+            (repr(told), [(frame.filename, frame.name, frame.lineno or 0) for frame in _frames(told)])
+            for told in (error, error.__cause__)
+        ]
 
+    def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+        return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+
+    bare = failure(lambda cursor: CursorWrapper.__getattr__(cursor, name)())
     with taping():
-        watched = fetched()
-    assert watched == fetched()
+        assert failure(lambda cursor: getattr(cursor, name)()) == bare
+    assert failure(lambda cursor: getattr(cursor, name)()) == bare
 
 
 def test_nothing_is_kept_outside_a_request_or_after_it() -> None:

@@ -127,8 +127,8 @@ def test_a_layer_tells_what_its_import_took_unless_it_was_imported_before(
     (tmp_path / "fresh_layers.py").write_text("def one(get_response): return get_response\n\n\ntwo = one\n")
     monkeypatch.syspath_prepend(tmp_path)
     told: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(startup, "chain_loaded", lambda interface, layers, loader: told.extend(layers))
-    with site(["fresh_layers.one", "fresh_layers.two"]), record_pipeline():
+    with record_pipeline(), site(["fresh_layers.one", "fresh_layers.two"]):  # handlers of other tests are loaded before
+        monkeypatch.setattr(startup, "chain_loaded", lambda interface, layers, loader: told.extend(layers))
         WSGIHandler()
     sys.modules.pop("fresh_layers")
     assert [path for path, _, _ in told] == ["fresh_layers.one", "fresh_layers.two"]
@@ -139,8 +139,8 @@ def test_a_layer_tells_what_its_import_took_unless_it_was_imported_before(
 
 def test_the_order_of_each_kind_of_hook_is_djangos_own_and_shown_on_the_page() -> None:
     first, second, third = Spec("O0", hooks=HOOKS), Spec("O1", "mixin"), Spec("O2", "mixin", hooks=HOOKS)
-    before = set(loader._chains)
-    with site([order(spec) for spec in (first, second, third)]), record_pipeline():
+    with record_pipeline(), site([order(spec) for spec in (first, second, third)]):
+        before = set(loader._chains)
         handler = WSGIHandler()
         [chain] = set(loader._chains) - before
     plan = chain.plan()

@@ -1,6 +1,7 @@
 """The view probe: the developer's own view in everybody's hands, timed and named by what the developer wrote."""
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_GET
 from tests.scenarios import layers
 from tests.scenarios import urls as site_urls
 from tests.scenarios.comparing import HERE, urls
-from tests.scenarios.driving import INTERFACES, watched
+from tests.scenarios.driving import INTERFACES, bare, watched
 
 both = pytest.mark.parametrize("interface", INTERFACES)
 
@@ -108,9 +109,70 @@ def _turned_away(view: Any) -> Any:
     return inner
 
 
+def _decorated(view: Any) -> Any:
+    @functools.wraps(view)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return view(*args, **kwargs)
+
+    return inner
+
+
 @method_decorator(_turned_away, name="dispatch")
 class TurnedAway(Getting):
     """A decorator answers."""
+
+
+class Api(View):
+    """Chooses its method itself, as API frameworks do, and is exempt from CSRF's guard."""
+
+    actions: dict[str, str] = {}
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """The view, with what a framework leaves on it."""
+        view: Any = super().as_view(**initkwargs)
+        view.cls = cls
+        view.actions = cls.actions or None
+        return csrf_exempt(view)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """By the verb, or by the action that stands for it."""
+        name = request.method.lower()
+        known = name in self.http_method_names
+        name = self.actions.get("get" if name == "head" else name, name)
+        return getattr(self, name if known else "", self.http_method_not_allowed)(request)
+
+    def get(self, request: Any) -> Any:
+        """Says hello."""
+        return HttpResponse("hello")
+
+
+class Acting(Api):
+    """Names its methods by what they do."""
+
+    actions = {"get": "list"}
+
+    def list(self, request: Any) -> Any:
+        """Says hello."""
+        return HttpResponse("hello")
+
+
+def api_of(function: Any) -> Any:
+    """A function made a class of, as API frameworks do."""
+
+    def handler(self: Any, request: Any) -> Any:
+        return function(request)
+
+    made = type("Made", (Api,), {"get": handler})
+    made.__name__, made.__module__ = function.__name__, function.__module__
+    return made.as_view()  # type: ignore[attr-defined]
+
+
+@api_of
+@_decorated
+def api_function(request: Any) -> Any:
+    """Says hello."""
+    return HttpResponse("hello")
 
 
 def anonymous(get_response: Any) -> Any:
@@ -138,7 +200,15 @@ def anonymous(get_response: Any) -> Any:
         (Guarded, "GET", "dispatch"),
         (TurnedAway, "GET", "dispatch"),
         (Forwarding, "GET", "get"),
-        (Choosing, "PUT", "put"),
+        (Choosing, "PUT", "dispatch"),
+        (Api, "GET", "get"),
+        (Api, "HEAD", "get"),
+        (Api, "PUT", "http_method_not_allowed"),
+        (Api, "BREW", "http_method_not_allowed"),
+        (Acting, "GET", "list"),
+        (Acting, "HEAD", "list"),
+        (Acting, "OPTIONS", "options"),
+        (Acting, "PUT", "http_method_not_allowed"),
     ],
 )
 def test_the_method_of_a_class_that_ran_is_told(interface: str, view: Any, verb: str, ran: str) -> None:
@@ -147,6 +217,40 @@ def test_the_method_of_a_class_that_ran_is_told(interface: str, view: Any, verb:
     assert record.view is not None
     assert record.view.name == f"{__name__}.{view.__name__}"
     assert (record.view.kind, record.view.method) == ("class", ran)
+
+
+@both
+@pytest.mark.parametrize(
+    ("view", "verb", "ran", "decorators"),
+    [
+        (_decorated(Getting.as_view()), "GET", "get", ["_decorated"]),
+        (_turned_away(_decorated(Getting.as_view())), "GET", "", ["_turned_away", "_decorated"]),
+        (require_GET(Getting.as_view()), "POST", "", ["require_http_methods"]),
+        (functools.partial(Getting.as_view()), "GET", "get", []),
+        (_decorated(functools.partial(_decorated(Getting.as_view()))), "HEAD", "get", ["_decorated", "_decorated"]),
+    ],
+)
+def test_a_class_inside_decorators_and_partials_is_named_with_the_method_that_ran(
+    interface: str, view: Any, verb: str, ran: str, decorators: list[str]
+) -> None:
+    with urls(view):
+        answer, record = watched(interface, [], "/failing/", method=verb)
+        assert answer.plain == bare(interface, [], "/failing/", method=verb).plain
+    assert record.view is not None
+    assert record.view.name == f"{__name__}.Getting"
+    assert (record.view.kind, record.view.method, record.view.decorators) == ("class", ran, decorators)
+
+
+@both
+def test_a_function_that_a_decorator_made_a_class_of_is_named_as_the_function(interface: str) -> None:
+    with urls(api_function):
+        answer, record = watched(interface, ["django.middleware.csrf.CsrfViewMiddleware"], "/failing/")
+    assert answer.body == b"hello"
+    assert record.view is not None
+    assert (record.view.name, record.view.kind, record.view.method) == (f"{__name__}.api_function", "function", "")
+    assert record.view.decorators == ["_decorated"]
+    assert Path(record.view.file) == Path(__file__)
+    assert record.view.line > 100
 
 
 def test_views_made_of_classes_carry_no_mark_of_ours() -> None:

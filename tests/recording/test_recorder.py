@@ -8,6 +8,7 @@ import pickle
 import weakref
 from typing import Any
 
+import msgspec
 import pytest
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
@@ -17,7 +18,7 @@ from django.test import RequestFactory
 
 from pipeline_inspector import wiring
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.records import Plan, Summary
+from pipeline_inspector.records import Plan, Process, Sealed, Summary
 from pipeline_inspector.store.memory import MemoryStore
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import layers
@@ -155,3 +156,26 @@ def test_a_response_that_no_server_closes_is_recorded_after_a_while(monkeypatch:
         assert len(records) == 1
         assert records[0].response is not None
         assert records[0].response.status == 200
+
+
+def test_what_is_known_of_the_process_is_kept_before_the_records_that_it_made() -> None:
+    kept: list[str] = []
+
+    class Store(MemoryStore):
+        def put_process(self, process: Process) -> None:
+            kept.append(process.id)
+
+        def append(self, batch: list[Sealed]) -> int:
+            kept.extend("record" for _ in batch)
+            return 1
+
+    before = msgspec.structs.replace(wiring.process(), id="before")
+    told = [before, before, msgspec.structs.replace(before, id="after its first request")]
+    outlets = recorder.Outlets(wiring.sealer, lambda: Store(lambda: 10), lambda seq: None, lambda: told.pop(0))
+    keeper = recorder.Keeper()
+    with site([]), recorder.diverted() as tapes:
+        for _ in range(3):
+            through_wsgi(WSGIHandler(), "/")
+            keeper._sealed = [wiring.sealer().seal(tapes.pop())]
+            keeper._keep(outlets)
+    assert kept == ["before", "record", "record", "after its first request", "record"]

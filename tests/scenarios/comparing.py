@@ -27,7 +27,7 @@ def frames(error: BaseException) -> Frames:
         (frame.f_code.co_filename, frame.f_code.co_name, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
         if not frame.f_code.co_filename.endswith(
-            ("driving.py", "comparing.py", "test_undisturbed.py", "test_layers.py")
+            ("driving.py", "comparing.py", "test_undisturbed.py", "test_layers.py", "test_scenarios.py")
         )
     ]
 

@@ -8,6 +8,8 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
+from django.template import engines
+from django.template.response import TemplateResponse
 from django.utils.decorators import async_only_middleware
 
 from tests.scenarios.driving import through_wsgi
@@ -344,3 +346,20 @@ class Wordy(Both):
     def before(self, request: Any) -> Any:
         """Text."""
         return "text"
+
+
+class ChooseUrlsLate(Both):
+    """Chooses another URLconf when the view is found already."""
+
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        """Too late for the resolver."""
+        request.urlconf = "tests.scenarios.other_urls"
+
+
+class Exchanging(Both):
+    """Hands on another response than it got to be rendered; with ``?rendered`` one that is rendered already."""
+
+    def process_template_response(self, request: Any, response: Any) -> Any:
+        """Its own."""
+        own = TemplateResponse(request, engines["django"].from_string("exchanged"), status=201)
+        return own.render() if "rendered" in request.GET else own

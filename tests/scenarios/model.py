@@ -29,8 +29,11 @@ class Expected:
 
 VIEWS = {
     "/": ("plain", 200),
+    "/async/": ("plain_async", 200),
+    "/class/": ("Classy.get", 200),
     "/template/": ("template", 200),
     "/broken/": ("broken", 500),
+    "/broken-async/": ("broken_async", 500),
     "/broken-render/": ("", 500),
 }
 
@@ -101,9 +104,9 @@ class Model:
                 return ANSWERED
         view, status = VIEWS[self.path]
         out.way.append(("view", view or "broken_render"))
-        if view == "broken":
+        if view.startswith("broken"):
             return self._exception("view")
-        if view == "plain":
+        if view and view != "template":
             return status
         for spec in reversed(list(self._with("process_template_response"))):
             out.way.append(("hook", f"{spec.name}.process_template_response"))

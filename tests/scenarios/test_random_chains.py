@@ -88,6 +88,7 @@ def test_a_layer_switched_off_answers_as_if_it_were_not_listed(
     expected = Model(specs, path, off).run()
     assert outcomes(record) == expected.outcomes
     assert way(record) == expected.way
+    assert_adds_up(record)
     assert record.toggles == [spec.path for spec in specs if spec.name in off]
 
 

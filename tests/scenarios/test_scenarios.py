@@ -15,15 +15,17 @@ from django.db import connection
 from django.http import HttpResponse, StreamingHttpResponse
 
 from pipeline_inspector import faults
+from pipeline_inspector.page import tabs
 from pipeline_inspector.recording.chain import LEARNING
 from pipeline_inspector.records import RequestRecord
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import journey
-from tests.scenarios.comparing import urls
-from tests.scenarios.driving import INTERFACES, bare, only, site, through_asgi, through_wsgi, watched
+from tests.scenarios.comparing import OURS, frames, urls
+from tests.scenarios.driving import INTERFACES, ask, bare, only, site, through_asgi, through_wsgi, watched
 from tests.scenarios.made import Spec, order
 from tests.scenarios.model import Model
 from tests.scenarios.reading import assert_adds_up, outcomes, way
+from tests.scenarios.urls import ViewError
 
 HERE = "tests.scenarios.layers."
 both = pytest.mark.parametrize("interface", INTERFACES)
@@ -238,6 +240,37 @@ def test_the_layer_that_chose_the_urlconf_is_named_in_every_request_of_a_chain(
 
 
 @both
+def test_a_urlconf_chosen_when_the_view_is_found_is_a_change_and_no_more(interface: str) -> None:
+    journey.begin()
+    layers = [HERE + "ChooseUrlsLate", *chain(Spec("L1"))]
+    answer, record = watched(interface, layers, "/class/")
+    assert answer.plain == bare(interface, layers, "/class/").plain
+    assert record.route is not None
+    assert (record.route.urlconf, record.route.urlconf_set_by) == ("tests.scenarios.urls", None)
+    changes = [(c.what, c.name, c.kind, c.after) for c in record.layers[0].changes]
+    assert changes == [("attribute", "urlconf", "added", "'tests.scenarios.other_urls'")]
+
+
+@both
+@pytest.mark.parametrize("rendered", [False, True])
+def test_a_layer_may_exchange_the_response_before_it_is_rendered(interface: str, rendered: bool) -> None:
+    hook = frozenset({"process_template_response"})
+    layers = [*chain(Spec("L0", hooks=hook)), HERE + "Exchanging", *chain(Spec("L2", "mixin", "sync", hook))]
+    path = "/template/?rendered" if rendered else "/template/"
+    journey.begin()
+    answer, record = watched(interface, layers, path)
+    assert answer.body == b"exchanged"
+    assert answer.plain == bare(interface, layers, path).plain
+    steps = [step for step in core(record) if step[0] in ("hook", "render")]
+    inner, own, outer = ((("hook", f"{name}.process_template_response")) for name in ("L2", "Exchanging", "L0"))
+    render = ("render", "render")
+    assert steps == ([inner, own, render, outer] if rendered else [inner, own, outer, render])
+    assert {(c.what, c.kind, c.after) for c in record.layers[1].changes} >= {("status", "changed", "201")}
+    assert [template.name for template in record.templates] == ["<string>"]
+    assert_adds_up(record)
+
+
+@both
 def test_nested_includes_give_the_whole_route(interface: str) -> None:
     _, record = watched(interface, [], "/nested/in/2024/spam/")
     assert record.route is not None
@@ -326,6 +359,84 @@ def test_a_big_body_arrives_whole(interface: str) -> None:
     assert record.response.body_bytes == 1_000_000
     assert_changes_of_layers_that_passed(record)
     assert_adds_up(record)
+
+
+@both
+@pytest.mark.parametrize("path", ["/in-pieces/", "/big/", "/unread/"])
+def test_a_body_of_fifty_megabytes_arrives_as_in_django_alone_read_or_not(interface: str, path: str) -> None:
+    journey.begin()
+    sent: dict[str, Any] = {"method": "POST", "body": b"z" * 50_000_000}
+    sent["settings"] = {"DATA_UPLOAD_MAX_MEMORY_SIZE": None}
+    layers = chain(Spec("B0", "mixin"), Spec("B1", "function", "sync"))
+    answer, record = watched(interface, layers, path, **sent)
+    trace = [step for step in journey.told() if step[0] != "resolve"]
+    assert trace == [step for step in way(record) if step[0] != "resolve"]
+    assert record.request.body_bytes == 50_000_000
+    assert record.state == "finished"
+    assert_adds_up(record)
+    assert answer.plain == bare(interface, layers, path, **sent).plain
+
+
+@both
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/", "/class/", "/template/", "/async/"])
+def test_head_and_options_are_answered_as_by_django_alone(interface: str, method: str, path: str) -> None:
+    journey.begin()
+    layers = chain(*three(hooks=frozenset({"process_view", "process_template_response"})))
+    answer, record = watched(interface, layers, path, method=method)
+    called = [step for step in journey.told() if step != ("view", "Classy.get")]
+    assert called == [s for s in way(record) if s[0] != "resolve" and not s[1].startswith("Classy")]
+    assert record.request.method == method
+    assert record.response is not None
+    assert record.response.status == answer.status
+    assert_adds_up(record)
+    assert answer.plain == bare(interface, layers, path, method=method).plain
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Django leaves the body's file to Python
+@both
+@pytest.mark.parametrize("path", ["/broken-stream/", "/broken-stream-async/"])
+def test_a_stream_that_breaks_in_the_middle_is_told_with_what_broke_it(interface: str, path: str) -> None:
+    layers = chain(Spec("L0"), Spec("S1", "function", "sync"))
+    journey.begin()
+    with site(layers), record_pipeline() as records:
+        with pytest.raises(ViewError) as with_us:
+            ask(interface, path)
+        record = only(records)
+    with pytest.raises(ViewError) as without:
+        bare(interface, layers, path)
+    assert frames(with_us.value) == [frame for frame in frames(without.value) if not frame[0].startswith(OURS)]
+    assert record.state == "aborted"
+    assert record.exception is not None
+    told = record.exception.type, record.exception.raised_in, record.exception.rescued_by
+    assert told == ("ViewError", "stream", None)
+    assert record.exception.frames[-1].function.endswith("chunks")
+    assert record.response is not None
+    assert record.response.status == 200
+    reaches_the_server = (interface == "asgi") == ("async" in path)  # Django collects the other kind first
+    assert record.response.chunks == reaches_the_server
+    assert outcomes(record) == {"L0": "passed", "S1": "passed"}
+    assert_adds_up(record)
+    assert "ViewError broke it off" in tabs.body("server", record, "/__inspector__/")
+    del with_us, without
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+@pytest.mark.parametrize("path", ["/stream/", "/stream-async/"])
+def test_a_stream_passes_layers_of_the_other_mode_unread(path: str) -> None:
+    layers = chain(Spec("S0", "function", "sync"), Spec("A1", "function", "async"), Spec("S2", "mixin", "sync"))
+    steps = journey.begin()
+    answer, record = watched("asgi", layers, path)
+    order_of_steps = [step.kind for step in steps]
+    assert order_of_steps.index("chunk") > max(n for n, kind in enumerate(order_of_steps) if kind == "left")
+    assert record.response is not None
+    assert record.response.chunks == answer.chunks == 3
+    assert_adds_up(record)
+    assert answer.plain == bare("asgi", layers, path).plain
 
 
 # -- gone -------------------------------------------------------------------------------------------------------------

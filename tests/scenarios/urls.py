@@ -106,6 +106,40 @@ def broken_render(request: HttpRequest) -> TemplateResponse:
     )
 
 
+def broken_stream(request: HttpRequest) -> StreamingHttpResponse:
+    """Fails in the middle of what it sends."""
+    note("view", "broken_stream", request.path)
+
+    def chunks() -> Iterator[str]:
+        yield "begun"
+        raise ViewError("broken in the middle")
+
+    return StreamingHttpResponse(chunks())
+
+
+async def broken_stream_async(request: HttpRequest) -> StreamingHttpResponse:
+    """The same, as a coroutine."""
+    note("view", "broken_stream_async", request.path)
+
+    async def chunks() -> AsyncIterator[str]:
+        yield "begun"
+        raise ViewError("broken in the middle")
+
+    return StreamingHttpResponse(chunks())
+
+
+def unread(request: HttpRequest) -> HttpResponse:
+    """Does not look at the body."""
+    note("view", "unread", request.path)
+    return HttpResponse("hello")
+
+
+def in_pieces(request: HttpRequest) -> HttpResponse:
+    """Reads the body piece by piece."""
+    note("view", "in_pieces", request.path)
+    return HttpResponse(str(sum(map(len, iter(lambda: request.read(65_536), b"")))))
+
+
 def stream(request: HttpRequest) -> StreamingHttpResponse:
     """Three chunks."""
     note("view", "stream", request.path)
@@ -183,6 +217,10 @@ urlpatterns: list[Any] = [
     path("broken-render/", broken_render),
     path("stream/", stream),
     path("stream-async/", stream_async),
+    path("broken-stream/", broken_stream),
+    path("broken-stream-async/", broken_stream_async),
+    path("unread/", unread),
+    path("in-pieces/", in_pieces),
     path("waiting/", waiting),
     path("file/", file),
     path("big/", big),
