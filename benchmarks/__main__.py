@@ -44,10 +44,10 @@ def in_process(tools: list[str], cases: tuple[str, ...], interface: str, rounds:
         line = [tool]
         for case in cases:
             bare, here = middle["bare", case], middle[tool, case]
-            line.append(f"{bare:,.0f} µs" if tool == "bare" else f"+{here - bare:,.0f} µs ×{here / bare:.2f}")
+            line.append(f"{bare:,.0f} µs" if tool == "bare" else f"{here - bare:+,.0f} µs ×{here / bare:.2f}")
         stock = "eight stock layers" if "eight stock layers" in cases else cases[0]
         bare, here = used["bare", stock], used[tool, stock]
-        line.append(f"{bare:,.0f} µs" if tool == "bare" else f"+{here - bare:,.0f} µs")
+        line.append(f"{bare:,.0f} µs" if tool == "bare" else f"{here - bare:+,.0f} µs")
         body.append(line)
     return rows(["", *cases, f"CPU of the process ({cases[1] if len(cases) > 1 else cases[0]})"], body)
 
