@@ -74,12 +74,26 @@ def told(page: ClientConnection) -> str:
     return update
 
 
-def test_a_request_in_hand_is_told_at_most_ten_times_a_second(server: Server, hold: Callable[[], None]) -> None:
+def test_a_request_in_hand_is_told_at_most_ten_times_a_second_however_busy_the_site_is(
+    server: Server, hold: Callable[[], None]
+) -> None:
     hold()
-    begun = time.monotonic()
-    with look(server) as page:
-        updates = [told(page) for _ in range(15)]
-    assert len(updates) - 1 <= (time.monotonic() - begun) / 0.1
+    enough = threading.Event()
+
+    def visit() -> None:
+        while not enough.is_set():
+            server.get("/visited/")
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(visit)
+        try:
+            begun = time.monotonic()
+            with look(server) as page:
+                updates = [told(page) for _ in range(15)]
+            took = time.monotonic() - begun
+        finally:
+            enough.set()
+    assert len(updates) - 1 <= took / 0.1
     assert len(set(updates)) == len(updates), "each tells something new"
 
 
