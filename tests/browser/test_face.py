@@ -415,6 +415,21 @@ def test_source_lines_of_the_main_page_open_in_the_editor_that_is_set(
     check_axe(page)
 
 
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_the_bar_on_top_stays_on_one_line_whatever_it_tells(eleven: Face, show: Show, width: int) -> None:
+    page = show(eleven.url, width=width)
+    height = "() => document.querySelector('.top').getBoundingClientRect().height"
+    before = page.evaluate(height)
+    for place, words in (
+        ("#connection", "reconnecting"), ("#pause", "Resume · 4999 new"), ("#rate", "event stream 1234 req/s")
+    ):  # fmt: skip
+        page.locator(place).evaluate("(place, words) => { place.textContent = words; }", words)
+    assert page.evaluate(height) == before
+    expect(page.locator("#connection")).to_be_visible()
+    picture(page, f"bar-{width}")
+    check_nothing_runs_over(page)
+
+
 def test_nothing_moves_for_who_wants_no_motion(eleven: Face, show: Show) -> None:
     moving = (
         "document.getAnimations().length"

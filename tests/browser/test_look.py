@@ -118,9 +118,9 @@ def _look(page: Page, name: str, smallest: float = 6.9) -> list[str]:
 
 
 SCREENS = {
-    "wide": (1920, 1080, 1.0),
+    "wide": (2200, 1200, 1.0),
     "usual": (1440, 900, 1.0),
-    "small": (1280, 800, 1.0),
+    "low": (1280, 720, 1.0),
     "zoomed": (640, 400, 2.0),
     "narrow": (390, 844, 1.0),
 }
