@@ -470,6 +470,16 @@ def test_two_requests_are_compared_with_two_onions_whose_ids_do_not_clash() -> N
     assert re.search(r"A took [\d.]+ ms longer", text)
 
 
+def test_the_legend_of_two_onions_tells_of_all_that_either_shows() -> None:
+    def told(one: str, other: str) -> list[str]:
+        html = _compare(samples.record(one, 8), samples.record(other, 8, seq=2))
+        return [word for word in ("exception", "thread hop", "switched off") if f"{word}</span>" in html]
+
+    assert told("passed", "passed") == []
+    assert told("passed", "raised") == ["exception"]
+    assert told("off", "asgi_hops") == ["thread hop", "switched off"]
+
+
 def test_a_request_compared_with_itself_has_no_row_that_differs() -> None:
     sample = samples.record("passed", 8)
     html = _compare(sample, sample)
