@@ -85,7 +85,7 @@ def _check(page: Page, name: str) -> None:
     assert wide <= screen, f"the page is {wide} wide on a screen of {screen}"
 
 
-PLACES = (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390))
+PLACES = (("light", 1440), ("dark", 390))
 
 
 @pytest.mark.parametrize(("theme", "width"), PLACES)
