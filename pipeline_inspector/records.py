@@ -290,7 +290,7 @@ class Segments(msgspec.Struct, array_like=True):
 class Summary(msgspec.Struct):
     """One row of the list. ``note`` says what is special (``SessionMiddleware answered``); ``layer_now``/``where``: only
     while it runs, the layer id it is in and the source line where it stands; ``deepest`` is the index of the innermost
-    layer reached (the number of layers when the core was), ``plan_id`` its chain. ``began``: on the first request of a
+    layer reached (the number of layers when the core was), ``plan_id`` its chain. ``began``: on the first row of a
     process, the source files changed since the process before it; None on all others."""
 
     id: str

@@ -1,9 +1,12 @@
 """How numbers, names, paths and moments are written on the pages: filters and tags known to all our templates."""
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
 from django import template
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from pipeline_inspector import conf
 from pipeline_inspector.readings.onion import heat as heat_of
@@ -12,6 +15,7 @@ register = template.Library()
 
 _WORKING = str(Path.cwd())
 _LIBRARIES = ("site-packages/", "dist-packages/")
+_MAY_BREAK = mark_safe("<wbr>")
 
 
 @register.filter
@@ -24,7 +28,7 @@ def ms(ns: int | None) -> str:
     if size < 0.0005:
         return "0"
     sign = "−" if value < 0 else ""
-    if size < 0.00995:
+    if size < 0.0095:
         return f"{sign}{size:.3f}"
     if size < 9.995:
         return f"{sign}{size:.2f}"
@@ -83,6 +87,12 @@ def short_path(file: str) -> str:
     if file.startswith(_WORKING + "/"):
         return file.removeprefix(_WORKING + "/")
     return "/".join(file.split("/")[-3:]).lstrip("/")
+
+
+@register.filter
+def breakable(path: str) -> SafeString:
+    """A path or a class's name as HTML: it may be broken after each slash, and before the word Middleware."""
+    return format_html_join(_MAY_BREAK, "{}", ((part,) for part in re.split(r"(?<=/)|(?<=.)(?=Middleware$)", path)))
 
 
 @register.filter

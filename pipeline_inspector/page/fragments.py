@@ -85,6 +85,9 @@ def figure(record: RequestRecord, *, legend: bool = False, scope: str = "") -> s
         "onion": picture,
         "scope": scope,
         "legend": legend,
+        "marks": picture.marks,
+        "hops": picture.hops,
+        "off": record.toggles,
         "usual": USUAL,
         "large": LARGE,
         "width": WIDTH,
@@ -134,7 +137,7 @@ def _core_lines(core: Core) -> list[_Line]:
     heights = (-21, 5, 25, 39) if large else (-3 if core.note else 4, 0, 16, 30)
     notes, _, more = core.note, "", ""
     if core.words(core.note, _NOTE, heights[2] + 5).text != core.note:
-        notes, _, more = core.note.partition(" · ")
+        notes, _, more = core.note.partition(" · " if " · " in core.note else " ")
     lift = 5 if more else 0
     texts = (core.title, large, notes, more)
     lines = zip(("title", "figure", "note", "note"), texts, (12.5, 20.0, _NOTE, _NOTE), heights, strict=True)

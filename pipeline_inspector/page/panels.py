@@ -13,6 +13,7 @@ from pipeline_inspector.page.formats import short_name
 from pipeline_inspector.page.sql import readable
 from pipeline_inspector.page.tabs import Step, drawn, steps
 from pipeline_inspector.readings.compare import Comparison, compare
+from pipeline_inspector.readings.onion import onion
 from pipeline_inspector.readings.statistics import LayerStatistics, Statistics
 from pipeline_inspector.readings.stretches import Stretch, stretches
 from pipeline_inspector.records import Layer, Plan, PlanLayer, Process, RequestRecord, Stage, Summary
@@ -183,8 +184,12 @@ class _Query(NamedTuple):
 
 def _compared(a: RequestRecord, b: RequestRecord) -> dict[str, Any]:
     found = compare(a, b)
+    pictures = onion(a), onion(b)
     return {
         "found": found,
+        "marks": [mark for picture in pictures for mark in picture.marks],
+        "hops": [hop for picture in pictures for hop in picture.hops],
+        "off": {*a.toggles, *b.toggles},
         "figures": [
             ("A", a, mark_safe(fragments.figure(a, scope="a-"))),  # noqa: S308
             ("B", b, mark_safe(fragments.figure(b, scope="b-"))),  # noqa: S308

@@ -91,7 +91,7 @@ def _bar(summary: Summary) -> str:
 
 
 def _began(summary: Summary) -> str:
-    """The mark of the first request of a process, with the sources that had changed."""
+    """The mark of the first row of a process, with the sources that had changed."""
     changed = summary.began
     if changed is None:
         return ""

@@ -24,7 +24,8 @@ svg .row{text-anchor:start}.edge{fill:none;stroke:var(--line)}.h0{fill:light-dar
 .h1{fill:light-dark(#f6e6c8,#4a3f27)}.h2{fill:light-dark(#f5d49a,#66501f)}.h3{fill:light-dark(#f0b064,#855a1c)}
 .h4{fill:light-dark(#e58543,#a5591f)}.h5{fill:light-dark(#d5552b,#c04a22)}.cold{fill:none}
 .off{stroke-dasharray:6 5}.way{fill:none;stroke-width:3}.way.in{stroke:var(--in)}.way.out{stroke:var(--out)}
-.way.error{stroke:var(--error);stroke-dasharray:7 5}.pill{fill:var(--paper);stroke:var(--line)}.bar{fill:var(--in)}
+.way.error{stroke:var(--error);stroke-dasharray:7 5}.raised{fill:var(--error)}.rescued{fill:var(--out)}
+.cross{fill:none;stroke:var(--paper);stroke-width:1.8;stroke-linecap:round}.pill{fill:var(--paper);stroke:var(--line)}.bar{fill:var(--in)}
 """.strip()
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'"
@@ -86,6 +87,10 @@ def _onion(record: RequestRecord) -> str:
             drawn.append(f'<text x="{CX}" y="{CY - ring.middle + 4:.2f}">{escape(ring.short)}</text>')
     drawn.append(f'<circle class="edge" cx="{CX}" cy="{CY}" r="{picture.core.radius:.2f}"/>')
     drawn += [f'<path class="way {stretch.kind}" d="{stretch.path}"/>' for stretch in picture.way]
+    for mark in picture.marks:
+        drawn.append(f'<circle class="{mark.kind}" cx="{mark.x:.2f}" cy="{mark.y:.2f}" r="{mark.radius:.2f}"/>')
+        if mark.kind == "raised":
+            drawn.append(f'<path class="cross" d="{mark.cross}"/>')
     for at in (at for at in picture.crossings if not at.spare):
         drawn.append(
             f'<rect class="pill" x="{at.left}" y="{at.top}" width="{at.width:.2f}" height="{at.height}" rx="8"/>'

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import translation
 
-from pipeline_inspector import clock, packed
+from pipeline_inspector import clock, faults, packed
 from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, PackedSlot, PackedView
 from pipeline_inspector.recording import gate, views
 from pipeline_inspector.recording.changes import Comparer
@@ -63,6 +63,7 @@ class Sealer:
         self._started_at = started_at
         self._redactor = redactor
         self._changed = changed
+        self._is_first = True
         self._rows = Rows(process, redactor)
         self._comparer = Comparer(redactor)
         self._heads = Heads(redactor)
@@ -122,8 +123,8 @@ class Sealer:
         sealed.texts = [text[:TEXT_KEPT] for text in texts.numbers]
         sealed.threads = list(threads.names)
         summary = self._rows.finished(tape, sealed, plan.id, final)
-        if tape.number == 1:
-            summary.began = self._changed()
+        if self._is_first:
+            summary.began = self._began()
         return gate.close(summary, sealed, plan.id, gate.known(tape, self._redactor, head))
 
     def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
@@ -133,6 +134,15 @@ class Sealer:
 
     def _secrets(self, tape: Tape) -> gate.Known:
         return gate.known(tape, self._redactor, self._heads.read(tape.meta))
+
+    def _began(self) -> list[str]:
+        """What the first row of the process tells. A store that cannot say what ran before takes no record away."""
+        self._is_first = False
+        try:
+            return self._changed()
+        except Exception as error:
+            faults.note("recorder: what changed", error)
+            return []
 
     # -- parts ------------------------------------------------------------------------------------------------------
 

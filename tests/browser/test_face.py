@@ -3,12 +3,15 @@
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from pipeline_inspector import conf
+from pipeline_inspector.records import RequestRecord
 from tests import samples
 from tests.browser.face import Face
 
@@ -40,11 +43,23 @@ def forty() -> Iterator[Face]:
 
 
 @pytest.fixture
-def switchable() -> Iterator[Face]:
+def serve() -> Iterator[Callable[[list[RequestRecord]], Face]]:
+    """``serve(records)``: a site of the test's own. It answers until the pages are closed: ask for this before ``show``."""
+    sites: list[Face] = []
+
+    def start(records: list[RequestRecord]) -> Face:
+        sites.append(Face(records, 8).start())
+        return sites[-1]
+
+    yield start
+    for site in sites:
+        site.stop()
+
+
+@pytest.fixture
+def switchable(serve: Callable[[list[RequestRecord]], Face]) -> Face:
     """A site of its own for a test that switches."""
-    site = face(8, ("passed",))
-    yield site
-    site.stop()
+    return serve([samples.record("passed", 8)])
 
 
 @pytest.fixture
@@ -171,13 +186,15 @@ def test_every_number_fits_its_pill(eleven: Face, show: Show) -> None:
 
 @pytest.mark.parametrize("view", ["ArticleList", "feed", "ArticleCommentModerationCreateOrUpdateView"])
 @pytest.mark.parametrize("error", ["", "ZeroDivisionError", "SynchronousOnlyOperationNotAllowedHere"])
-def test_the_words_in_the_core_fit_the_core(show: Show, view: str, error: str) -> None:
+def test_the_words_in_the_core_fit_the_core(
+    serve: Callable[[list[RequestRecord]], Face], show: Show, view: str, error: str
+) -> None:
     record = samples.record("raised" if error else "passed", 11)
     assert record.view
     record.view.name = f"shop.views.{view}"
     if record.exception:
         record.exception.type = error
-    site = Face([record], 11).start()
+    site = serve([record])
     page = show(f"{site.url}requests/{record.id}/")
     boxes = "(s) => [...document.querySelectorAll(s)].map(e => e.getBBox()).map(b => [b.x, b.y, b.width, b.height])"
     [[left, top, width, height]] = page.evaluate(boxes, ".core .view")
@@ -185,11 +202,10 @@ def test_the_words_in_the_core_fit_the_core(show: Show, view: str, error: str) -
     for x, y, w, h in page.evaluate(boxes, ".core-text text"):
         for corner in ((x, y + h / 4), (x + w, y + h / 4), (x, y + h * 3 / 4), (x + w, y + h * 3 / 4)):
             assert math.dist(corner, middle) <= radius
-    site.stop()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_empty_states_teach(eleven: Face, show: Show, theme: str) -> None:
+def test_empty_states_teach(eleven: Face, serve: Callable[[list[RequestRecord]], Face], show: Show, theme: str) -> None:
     page = show(eleven.url, theme=theme)
     expect(page.get_by_role("heading", name="Choose a request")).to_be_visible()
     picture(page, f"choose-{theme}")
@@ -197,12 +213,10 @@ def test_empty_states_teach(eleven: Face, show: Show, theme: str) -> None:
     page.goto(eleven.url + "?path=no-such-path")
     expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
     check_axe(page)
-    nothing = Face([], 3).start()
-    page.goto(nothing.url)
+    page.goto(serve([]).url)
     expect(page.get_by_role("heading", name="Nothing recorded yet")).to_be_visible()
     picture(page, f"nothing-{theme}")
     check_axe(page)
-    nothing.stop()
 
 
 # -- rings and cards ------------------------------------------------------------------------------------------------
@@ -377,6 +391,43 @@ def test_a_source_line_is_copied_by_a_click(eleven: Face, show: Show) -> None:
     page = show(address(eleven, "passed"))
     page.get_by_role("region", name="Chosen layer").get_by_role("button", name=re.compile("views.py:24")).click()
     expect(page.get_by_role("status", name="Message")).to_contain_text("Copied")
+
+
+def test_source_lines_of_the_main_page_open_in_the_editor_that_is_set(
+    serve: Callable[[list[RequestRecord]], Face], show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_editor = replace(conf.current(), editor="vscode")
+    monkeypatch.setattr(conf, "current", lambda: with_editor)
+    site = serve([samples.record("raised", 8, seq=1), samples.record("passed", 8, seq=2)])
+    page = show(address(site, "passed"))
+    cards = page.get_by_role("region", name="Chosen layer")
+    expect(cards.get_by_role("link", name="views.py:24")).to_have_attribute(
+        "href", re.compile(r"^vscode://file/.*/articles/views\.py:24$")
+    )
+    ring = page.get_by_role("figure").get_by_role("button", name="TenantMiddleware", exact=True)
+    ring.dispatch_event("pointerover")
+    card = cards.get_by_role("article").and_(cards.get_by_label("TenantMiddleware"))
+    expect(card.locator("a.source").first).to_have_attribute("href", re.compile(r"^vscode://file/.*\.py:\d+$"))
+    picture(page, "editor-links")
+    expect(page.locator("button.source")).to_have_count(0)
+    page.get_by_role("link", name=re.compile(" 500$")).click()
+    expect(cards.locator(".source").first).to_have_attribute("href", re.compile(r"^vscode://file/.*\.py:\d+$"))
+    check_axe(page)
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_the_bar_on_top_stays_on_one_line_whatever_it_tells(eleven: Face, show: Show, width: int) -> None:
+    page = show(eleven.url, width=width)
+    height = "() => document.querySelector('.top').getBoundingClientRect().height"
+    before = page.evaluate(height)
+    for place, words in (
+        ("#connection", "reconnecting"), ("#pause", "Resume · 4999 new"), ("#rate", "event stream 1234 req/s")
+    ):  # fmt: skip
+        page.locator(place).evaluate("(place, words) => { place.textContent = words; }", words)
+    assert page.evaluate(height) == before
+    expect(page.locator("#connection")).to_be_visible()
+    picture(page, f"bar-{width}")
+    check_nothing_runs_over(page)
 
 
 def test_nothing_moves_for_who_wants_no_motion(eleven: Face, show: Show) -> None:

@@ -103,3 +103,11 @@ def test_a_page_goes_on_when_the_code_was_reloaded(
     assert server.get("/after/").text == "reloaded"
     row(page, "GET /after/ 200").wait_for()
     says(page, "live")
+    server.get("/later/")
+    row(page, "GET /later/ 200").wait_for()
+    began = page.locator("#requests > li:has(.began)")
+    assert began.locator("a").evaluate_all("links => links.map((link) => link.getAttribute('aria-label'))") == [
+        "GET /after/ 200",
+        "GET /before/ 200",
+    ]
+    assert "urls.py changed" in began.first.locator(".began").inner_text()

@@ -1,5 +1,6 @@
 """The tabs and the pages Pipeline, Compare and Start-up in a real browser: keys, zoom, axe, small screens, strict policy."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,7 +85,7 @@ def _check(page: Page, name: str) -> None:
     assert wide <= screen, f"the page is {wide} wide on a screen of {screen}"
 
 
-PLACES = (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390))
+PLACES = (("light", 1440), ("dark", 390))
 
 
 @pytest.mark.parametrize(("theme", "width"), PLACES)
@@ -122,6 +123,13 @@ def test_pages_with_nothing_to_show_explain_themselves(bare: Pages, show: Show, 
     page = show(bare.url + address)
     expect(page.get_by_text(re.compile("Open your site once")).first).to_be_visible()
     _check(page, f"empty-{address.strip('/')}")
+
+
+def test_all_tabs_stand_on_one_line_beside_the_list_and_the_chain(site: Pages, show: Show) -> None:
+    page = show(_address(site, "raised_rescued", "onion"), 1280)
+    tops = page.locator(".tabs a").evaluate_all("links => links.map((link) => link.getBoundingClientRect().top)")
+    assert len(tops) == len(SLUGS) + 1
+    assert len(set(tops)) == 1
 
 
 # -- the timeline under the hand ----------------------------------------------------------------------------------------
@@ -272,6 +280,22 @@ def test_a_switch_on_the_pipeline_page_brings_its_advice(switchable: Pages, show
     expect(warning).to_be_visible()
 
 
+def test_a_switch_leaves_the_layers_in_the_order_that_was_chosen(switchable: Pages, show: Show) -> None:
+    page = show(f"{switchable.url}pipeline/")
+    rows = page.locator(".chain-table tbody tr[data-count]")
+    shares = "rows => rows.map((row) => Number(row.dataset.share))"
+    head = page.get_by_role("columnheader", name="of the time")
+    for order, upward in (("descending", False), ("ascending", True)):
+        page.get_by_role("button", name="of the time").click()
+        rows.evaluate_all("rows => rows.forEach((row) => row.dataset.old = 'yes')")
+        page.get_by_role("switch", name="SessionMiddleware").click()
+        expect(page.locator(".chain-table [data-old]")).to_have_count(0)
+        expect(head).to_have_attribute("aria-sort", order)
+        drawn = rows.evaluate_all(shares)
+        assert drawn == sorted(drawn, reverse=not upward)
+        expect(page.locator(".hop-row").first).to_be_hidden()
+
+
 def test_an_older_process_opens_by_key(site: Pages, show: Show) -> None:
     page = show(f"{site.url}startup/")
     older = page.locator("details.process").nth(1)
@@ -292,11 +316,11 @@ def test_a_wheel_with_ctrl_zooms_where_the_pointer_is(site: Pages, show: Show) -
     left, width = _bar(page)
     page.mouse.move(*_middle_of_the_track(page, left / 100))
     page.keyboard.down("Control")
-    page.mouse.wheel(0, -150)
+    page.mouse.wheel(0, -120)
     page.keyboard.up("Control")
     expect(page.get_by_role("button", name="Whole")).to_be_enabled()
     zoomed = _bar(page)
-    assert zoomed[1] > width * 2
+    assert zoomed[1] == pytest.approx(width * math.exp(0.8), rel=0.01)
     assert zoomed[0] == pytest.approx(left, abs=0.5)
     page.mouse.wheel(200, 0)
     page.wait_for_function(

@@ -28,7 +28,7 @@ class Tree(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "input", "br"):
+        if tag not in ("meta", "link", "input", "br", "wbr"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -273,7 +273,8 @@ def test_a_source_line_is_copied_or_opens_in_the_editor_of_the_setting() -> None
 
 @pytest.mark.parametrize(
     ("ns", "text"),
-    [(0, "0"), (400, "0"), (4_000, "0.004"), (62_000, "0.06"), (994_000, "0.99"), (8_214_000, "8.21"),
+    [(0, "0"), (400, "0"), (4_000, "0.004"), (9_490, "0.009"), (9_510, "0.01"),
+     (62_000, "0.06"), (994_000, "0.99"), (8_214_000, "8.21"),
      (9_996_000, "10.0"), (22_140_000, "22.1"), (104_400_000, "104"), (12_300_000_000, "12300"), (2_232_000_000, "2230"),
      (-60_000, "−0.06")],
 )  # fmt: skip
@@ -297,6 +298,19 @@ def test_sizes_are_short(count: int, text: str) -> None:
 )
 def test_paths_are_shortened_to_what_one_recognises(file: str, text: str) -> None:
     assert formats.short_path(file) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("django/middleware/csrf.py", "django/<wbr>middleware/<wbr>csrf.py"),
+        ("SessionMiddleware", "Session<wbr>Middleware"),
+        ("Middleware", "Middleware"),
+        ("a<b>/c", "a&lt;b&gt;/<wbr>c"),
+    ],
+)
+def test_long_names_break_after_a_slash_and_before_the_word_middleware(text: str, html: str) -> None:
+    assert formats.breakable(text) == html
 
 
 @pytest.mark.parametrize(("status", "large"), [(404, ["404"]), (200, [])])

@@ -8,7 +8,7 @@ from tests import samples
 ROW = samples.summary(samples.record("passed"))
 
 
-def test_the_first_request_of_a_process_is_marked_with_what_changed() -> None:
+def test_the_first_row_of_a_process_is_marked_with_what_changed() -> None:
     began = msgspec.structs.replace(ROW, began=["/shop/views.py", "/shop/models.py", "/shop/urls.py"], pid=41)
     html = rows.row(began, "/__inspector__/")
     assert "process 41 began here" in html

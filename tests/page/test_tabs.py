@@ -6,6 +6,7 @@ import pytest
 
 from pipeline_inspector.control.advice import Finding, advise
 from pipeline_inspector.page import statements, tabs
+from pipeline_inspector.page.formats import breakable
 from pipeline_inspector.page.panels import compare_page, pipeline_page, startup_page
 from pipeline_inspector.page.sql import readable, told
 from pipeline_inspector.readings.places import Places
@@ -33,7 +34,7 @@ def _bare(**fields: object) -> RequestRecord:
 
 def _text(html: str) -> str:
     """What a reader sees, spaces made single."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html.replace("<wbr>", "")))
 
 
 def test_tabs_of_a_plain_request_in_their_order() -> None:
@@ -409,7 +410,7 @@ def _pipeline(off: frozenset[str] = frozenset(), records: int = 3) -> str:
 def test_the_pipeline_page_shows_each_layer_with_its_numbers() -> None:
     html = _pipeline()
     for layer in samples.plan(13, "asgi").layers:
-        assert f"<b>{layer.name}</b>" in html
+        assert f"<b>{breakable(layer.name)}</b>" in html
     text = _text(html)
     assert "13 layers under ASGI, 4 hops" in text
     assert "newest 3 requests" in text
@@ -470,6 +471,16 @@ def test_two_requests_are_compared_with_two_onions_whose_ids_do_not_clash() -> N
     assert re.search(r"A took [\d.]+ ms longer", text)
 
 
+def test_the_legend_of_two_onions_tells_of_all_that_either_shows() -> None:
+    def told(one: str, other: str) -> list[str]:
+        html = _compare(samples.record(one, 8), samples.record(other, 8, seq=2))
+        return [word for word in ("exception", "thread hop", "switched off") if f"{word}</span>" in html]
+
+    assert told("passed", "passed") == []
+    assert told("passed", "raised") == ["exception"]
+    assert told("off", "asgi_hops") == ["thread hop", "switched off"]
+
+
 def test_a_request_compared_with_itself_has_no_row_that_differs() -> None:
     sample = samples.record("passed", 8)
     html = _compare(sample, sample)
@@ -526,7 +537,7 @@ def test_the_difference_is_marked_only_on_the_way_that_differs() -> None:
     one, other = samples.record("passed", 8), samples.record("passed", 8)
     other.layers[0].in_ns += 9_000_000
     html = compare_page(one, other, BASE, [])
-    row = re.search(r"<th scope=\"row\">SecurityMiddleware</th>(.*?)</tr>", html, re.DOTALL)
+    row = re.search(r"<th scope=\"row\">Security<wbr>Middleware</th>(.*?)</tr>", html, re.DOTALL)
     assert row
     assert row[1].count("more-time") == 1
     assert "less-time" not in row[1]

@@ -246,3 +246,10 @@ def test_a_server_timing_header_tells_the_layers_that_were_reached() -> None:
     text = server_timing(samples.record("answered"))
     assert 'layer1;desc="SessionMiddleware";dur=' in text
     assert "XFrameOptionsMiddleware" not in text
+
+
+def test_the_page_marks_where_an_exception_was_raised_and_where_it_became_a_response() -> None:
+    for kind, times in (("passed", 0), ("raised", 1), ("layer_raised", 1)):
+        page = EXPORTS["html"].render(samples.record(kind)).decode()
+        marks = ('<circle class="raised"', '<path class="cross"', '<circle class="rescued"')
+        assert [page.count(mark) for mark in marks] == [times] * 3

@@ -7,8 +7,9 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import mark_safe
 
-from pipeline_inspector import faults
+from pipeline_inspector import faults, wiring
 from pipeline_inspector.records import RequestRecord, from_json, to_json
+from pipeline_inspector.store.base import StoreError
 from tests.scenarios.comparing import urls
 from tests.scenarios.driving import watched
 from tests.scenarios.made import Spec, order
@@ -157,3 +158,15 @@ def test_the_frames_of_an_exception_are_the_lines_of_the_site() -> None:
     assert record.exception is not None
     last = record.exception.frames[-1]
     assert (last.file, last.line) == (__file__, broken.__code__.co_firstlineno + 1)
+
+
+def test_a_store_that_cannot_say_what_ran_before_takes_no_record_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(process_id: str) -> list[str]:
+        raise StoreError("The store is away.")
+
+    monkeypatch.setattr(wiring, "_changed_before", broken)
+    wiring._sealer.cache_clear()
+    _, record = watched("wsgi", [])
+    assert record.state == "finished"
+    assert [fault.where for fault in faults.seen()] == ["recorder: what changed"]
+    faults.forget()

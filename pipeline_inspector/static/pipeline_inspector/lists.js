@@ -47,16 +47,25 @@
     if (choice) order(document.querySelector(choice.dataset.sort), event.target.value);
   });
 
-  document.addEventListener("click", (event) => {
-    const head = elementOf(event)?.closest("button[data-by]");
-    if (!head) return;
+  let kept = null; // the order that was chosen for the table of layers
+
+  const orderBy = (head, downward) => {
     const table = head.closest("table");
-    const cell = head.closest("th");
-    const downward = cell.getAttribute("aria-sort") !== "descending";
     for (const other of table.querySelectorAll("th[aria-sort]")) other.removeAttribute("aria-sort");
     const whole = head.dataset.by === "";
     table.classList.toggle("reordered", !whole);
-    if (!whole) cell.setAttribute("aria-sort", downward ? "descending" : "ascending");
+    if (!whole) head.closest("th").setAttribute("aria-sort", downward ? "descending" : "ascending");
     order(table.tBodies[0], head.dataset.by, whole || downward);
+    kept = whole ? null : { by: head.dataset.by, downward };
+  };
+
+  document.addEventListener("click", (event) => {
+    const head = elementOf(event)?.closest("button[data-by]");
+    if (head) orderBy(head, head.closest("th").getAttribute("aria-sort") !== "descending");
+  });
+
+  document.addEventListener("htmx:afterSwap", () => {
+    const head = kept && document.querySelector(`#pipeline button[data-by="${kept.by}"]`);
+    if (head && !head.closest("th").hasAttribute("aria-sort")) orderBy(head, kept.downward);
   });
 })();

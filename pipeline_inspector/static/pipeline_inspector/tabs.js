@@ -16,7 +16,7 @@
     const size = Math.abs(ms);
     if (size < 0.0005) return "0";
     const sign = ms < 0 ? "−" : "";
-    if (size < 0.00995) return sign + size.toFixed(3);
+    if (size < 0.0095) return sign + size.toFixed(3);
     if (size < 9.995) return sign + size.toFixed(2);
     return sign + (size < 99.95 ? size.toFixed(1) : String(Number(size.toPrecision(3))));
   };
