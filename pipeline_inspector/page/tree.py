@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from pipeline_inspector.page.formats import percent
+from pipeline_inspector.readings.alike import runs
 from pipeline_inspector.readings.places import Places
 from pipeline_inspector.records import RequestRecord, TemplateRender
 
@@ -46,7 +47,7 @@ def context(record: RequestRecord) -> dict[str, Any]:
     roots = _roots(record)
     whole = sum(places.duration(root.template.span) for root in roots)
     found: list[_Leaf] = []
-    for run in _runs(roots):
+    for run in runs(roots):
         _lay_out(run, 0, places, whole, found)
     costliest = max(found, key=lambda leaf: leaf.self_ns, default=None)
     return {
@@ -70,16 +71,6 @@ def _roots(record: RequestRecord) -> list[_Node]:
     return roots
 
 
-def _runs(nodes: list[_Node]) -> list[list[_Node]]:
-    runs: list[list[_Node]] = []
-    for node in nodes:
-        if runs and runs[-1][-1].alike(node):
-            runs[-1].append(node)
-        else:
-            runs.append([node])
-    return runs
-
-
 def _lay_out(run: list[_Node], depth: int, places: Places, whole: int, found: list[_Leaf]) -> None:
     """One row for all of ``run``, and below it one for each run of what they all hold."""
     template = run[0].template
@@ -90,7 +81,7 @@ def _lay_out(run: list[_Node], depth: int, places: Places, whole: int, found: li
     share = percent(own / whole if whole else 0)
     found.append(_Leaf(template, min(depth, 16), len(run), total, own, outside, share))
     at = 0
-    for likes in _runs(run[0].inside):
+    for likes in runs(run[0].inside):
         _lay_out(
             [inner for node in run for inner in node.inside[at : at + len(likes)]], depth + 1, places, whole, found
         )

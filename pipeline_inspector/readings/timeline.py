@@ -1,10 +1,10 @@
 """The waterfall as numbers: rows that nest, bars as fractions of the shown time, ticks at round steps."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 import msgspec
 
+from pipeline_inspector.readings.alike import runs
 from pipeline_inspector.records import RequestRecord, Span
 
 RUN = 4
@@ -224,7 +224,7 @@ def _lay_out(node: _Node, depth: int, start: int, length: int, rows: list[Row], 
     while nested[-1].quiet(quiet) and nested[-1].inside[0].quiet(quiet):
         nested.append(nested[-1].inside[0])
     rows.append(_row(nested, depth, start, length))
-    for run in _runs(nested[-1].in_order()):
+    for run in runs(nested[-1].in_order()):
         if len(run) >= RUN:
             _lay_out_run(run, depth + 1, start, length, rows)
         else:
@@ -237,20 +237,10 @@ def _lay_out_run(run: list[_Node], depth: int, start: int, length: int, rows: li
     rows.append(_row(run, depth, start, length))
     inside = [node.in_order() for node in run]
     at = 0
-    for likes in _runs(inside[0]):
+    for likes in runs(inside[0]):
         below = [inner for held in inside for inner in held[at : at + len(likes)]]
         _lay_out_run(below, depth + 1, start, length, rows)
         at += len(likes)
-
-
-def _runs(nodes: Iterable[_Node]) -> list[list[_Node]]:
-    runs: list[list[_Node]] = []
-    for node in nodes:
-        if runs and runs[-1][-1].alike(node):
-            runs[-1].append(node)
-        else:
-            runs.append([node])
-    return runs
 
 
 def _row(run: list[_Node], depth: int, start: int, length: int) -> Row:
