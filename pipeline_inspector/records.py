@@ -39,11 +39,14 @@ SpanKind = Literal[
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One line of a call path or traceback: function, absolute file, line number."""
+    """One line of a call path or traceback: function, absolute file, line number.
+
+    ``returned``: at the moment told the function had been called by the step before, and was over."""
 
     function: str
     file: str
     line: int
+    returned: bool = False
 
 
 class Stage(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ what lies before it is looked for where it waits.
 """
 
 import asyncio
+import dis
 import sys
 import threading
 from collections.abc import Iterable
@@ -23,6 +24,12 @@ _DJANGO_MAIN_THREAD = "django-main-thread"
 # What a server's own files are called, where a thread of it hands requests to other threads.
 _HANDING_ON = ("/socketserver.py", "/gunicorn/", "/waitress/", "/cheroot/", "/werkzeug/", "/granian/")
 _HANDLE = ASGIHandler.handle.__code__
+
+# Steps that no stack of a later moment shows: the caller and its file, the name it knows the owner by, the owner's method.
+_OVER_SOON = {
+    ("ManagementUtility.execute", "/django/core/management/__init__.py"): ("self", "fetch_command"),
+    ("run", "/django/core/servers/basehttp.py"): ("httpd", "set_app"),
+}
 
 
 def main_threads() -> list[threading.Thread]:
@@ -92,4 +99,19 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _told(frames: Iterable[FrameType]) -> list[Frame]:
-    return [Frame(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno or 0) for frame in frames]
+    told: list[Frame] = []
+    for frame in frames:
+        told.append(Frame(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno or 0))
+        told.extend(_returned(frame))
+    return told
+
+
+def _returned(frame: FrameType) -> Iterable[Frame]:
+    """What ``frame`` called and has behind it, where that is a step of the way."""
+    code = frame.f_code
+    for (caller, file), (owner, method) in _OVER_SOON.items():
+        if caller == code.co_qualname and code.co_filename.replace("\\", "/").endswith(file):
+            calls = (step.offset for step in dis.get_instructions(code) if step.argval == method)
+            if any(offset < frame.f_lasti for offset in calls):
+                called = getattr(frame.f_locals[owner], method).__code__
+                yield Frame(called.co_qualname, called.co_filename, called.co_firstlineno, returned=True)

@@ -1,7 +1,6 @@
 """Where the user's own code stands on a stack, and how a traceback looks without us."""
 
 import sys
-import threading
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
@@ -25,10 +24,9 @@ _is_users: dict[str, bool | None] = {}
 
 def stacks() -> dict[int, FrameType]:
     """Where the other threads are, by their number. Without the one that asks: its own frame among its own variables is a
-    cycle."""
-    frames = sys._current_frames()
-    del frames[threading.get_ident()]
-    return frames
+    cycle. By the frame, as under gevent a thread is told another number."""
+    asking = id(sys._getframe())
+    return {number: frame for number, frame in sys._current_frames().items() if id(frame) != asking}
 
 
 def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:

@@ -12,8 +12,8 @@ from tests.sites import Server, Site
 
 STARTED = ["ManagementUtility.execute", "setup", "Apps.populate"]
 MANAGED = [
-    *("main", "execute_from_command_line", "ManagementUtility.execute", "BaseCommand.run_from_argv"),
-    *("BaseCommand.execute", "Command.handle", "Command.run"),
+    *("main", "execute_from_command_line", "ManagementUtility.execute", "ManagementUtility.fetch_command"),
+    *("BaseCommand.run_from_argv", "BaseCommand.execute", "Command.handle", "Command.run"),
 ]
 WSGI_LOADED = ["get_wsgi_application", "WSGIHandler.__init__", "BaseHandler.load_middleware"]
 ASGI_LOADED = ["get_asgi_application", "ASGIHandler.__init__", "BaseHandler.load_middleware"]
@@ -26,7 +26,13 @@ WAYS: dict[str, tuple[str, dict[str, list[str]], list[str]]] = {
         {
             "apps ready": ["main", "execute_from_command_line", *STARTED],
             "chain loaded": [*MANAGED, "Command.inner_run", "get_internal_wsgi_application", *WSGI_LOADED],
-            "first request (MainThread)": [*MANAGED, "Command.inner_run", "run", "BaseServer.serve_forever"],
+            "first request (MainThread)": [
+                *MANAGED,
+                "Command.inner_run",
+                "run",
+                "WSGIServer.set_app",
+                "BaseServer.serve_forever",
+            ],
             "first request": ["ThreadingMixIn.process_request_thread", "WSGIRequestHandler.handle", *WSGI_ASKED],
         },
         [
@@ -40,7 +46,12 @@ WAYS: dict[str, tuple[str, dict[str, list[str]], list[str]]] = {
             "apps ready": STARTED,
             "chain loaded": ["Command.inner_run", "get_internal_wsgi_application", *WSGI_LOADED],
             "chain loaded (MainThread)": [*MANAGED, "run_with_reloader"],
-            "first request (django-main-thread)": ["Command.inner_run", "run", "BaseServer.serve_forever"],
+            "first request (django-main-thread)": [
+                "Command.inner_run",
+                "run",
+                "WSGIServer.set_app",
+                "BaseServer.serve_forever",
+            ],
         },
         ["BaseServer.serve_forever", "BaseServer.finish_request", "WSGIRequestHandler.handle", *WSGI_ASKED],
     ),

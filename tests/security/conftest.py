@@ -48,9 +48,11 @@ def site() -> Iterator[None]:
 @pytest.fixture
 def store(site: None) -> Iterator[Store]:
     """An empty store in memory, in use; the recorder has nothing left to do before and after."""
+    recorder.settle()
     assert recorder.flush()
     faults.forget()
     with configured.use(MemoryStore(lambda: 500)) as made:
         yield made
+        recorder.settle()
         assert recorder.flush()
     faults.forget()

@@ -81,6 +81,7 @@ def send(interface: str, request: httpx.Request) -> httpx.Response:
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Store]:
     """The leaky site with a store in a file of its own."""
+    recorder.settle()
     assert recorder.flush()
     faults.forget()
     store = SqliteStore(tmp_path / "kept" / "store.sqlite3", lambda: 500)
