@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from pipeline_inspector import conf
 from pipeline_inspector.records import RequestRecord
 from tests import samples
+from tests.browser.conftest import Show
 from tests.browser.face import Face
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
 KINDS = ("n_plus_one", "streaming", "not_found", "running", "asgi_hops", "off", "layer_raised", "raised_rescued",
          "raised", "answered", "passed")  # fmt: skip
-
-Show = Callable[..., Page]
 
 
 def face(layers: int, kinds: tuple[str, ...] = KINDS) -> Face:
@@ -60,38 +59,6 @@ def serve() -> Iterator[Callable[[list[RequestRecord]], Face]]:
 def switchable(serve: Callable[[list[RequestRecord]], Face]) -> Face:
     """A site of its own for a test that switches."""
     return serve([samples.record("passed", 8)])
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """What the browser complained of: script errors and breaches of the Content-Security-Policy."""
-    return []
-
-
-@pytest.fixture
-def show(browser: Browser, complaints: list[str]) -> Iterator[Show]:
-    """``show(address, …)``: that page in a fresh browser profile. At the end: no complaint was heard."""
-    contexts = []
-
-    def open_page(
-        address: str, width: int = 1440, height: int = 900, theme: str = "light", motion: str = "reduce"
-    ) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=theme,  # type: ignore[arg-type]
-            reduced_motion=motion,  # type: ignore[arg-type]
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def address(site: Face, kind: str) -> str:

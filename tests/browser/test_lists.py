@@ -1,23 +1,22 @@
 """Long lists under the hand: found by a word, put in another order, led to from above, copied from."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from pipeline_inspector import conf
 from pipeline_inspector.records import Frame, Query, RequestRecord, Span
 from tests import samples
+from tests.browser.conftest import Show
 from tests.browser.pages import Pages, one_of_each
 from tests.sample_chain import SITE
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
-
-Show = Callable[..., Page]
 
 
 def _asking() -> RequestRecord:
@@ -65,31 +64,6 @@ def site() -> Iterator[Pages]:
     pages.start()
     yield pages
     pages.stop()
-
-
-@pytest.fixture
-def show(browser: Browser) -> Iterator[Show]:
-    """``show(address, …)``: that page in a fresh profile. At the end: no script failed and no policy was breached."""
-    contexts, complaints = [], []
-
-    def open_page(address: str, width: int = 1440, theme: str = "light", height: int = 900) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=theme,  # type: ignore[arg-type]
-            reduced_motion="reduce",
-        )
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def _check(page: Page, name: str) -> None:

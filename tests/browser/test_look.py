@@ -1,13 +1,14 @@
 """Every page, tab and state in every size, theme and zoom: nothing runs over, is cut, covered or too small to be read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from pipeline_inspector.records import Plan, RequestRecord
+from tests.browser.conftest import Show
 from tests.browser.looking import enlarge_text, faults_of
 from tests.browser.pages import Pages, one_of_each
 from tests.sample_extremes import crowded, plan_of
@@ -19,8 +20,6 @@ LAYERS = (1, 3, 8, 28, 40)
 WHOLE = ("usual", "narrow")
 """Pictures of these screens show what one must scroll to as well. That takes twice as long."""
 
-Show = Callable[..., Page]
-
 
 class Crowded(Pages):
     """The pages of a site where everything is too long and too much."""
@@ -30,6 +29,12 @@ class Crowded(Pages):
 
     def chain_of_page(self) -> Plan:
         return self.plan(None)
+
+
+@pytest.fixture
+def tolerated() -> tuple[str, ...]:
+    """Pages that are not there, and those that are not for everybody, are among those looked at."""
+    return ("status of 40",)
 
 
 @pytest.fixture(scope="module")
@@ -60,36 +65,6 @@ def bare() -> Iterator[Pages]:
     pages.start()
     yield pages
     pages.stop()
-
-
-@pytest.fixture
-def show(browser: Browser) -> Iterator[Show]:
-    """``show(address, …)``: that page in a fresh profile. At the end: no script failed and no policy was breached."""
-    contexts, complaints = [], []
-
-    def open_page(address: str, width: int = 1440, height: int = 900, theme: str = "light", scale: float = 1) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=theme,  # type: ignore[arg-type]
-            reduced_motion="reduce",
-            device_scale_factor=scale,
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda said: (
-                complaints.append(said.text) if said.type == "error" and "status of 40" not in said.text else None
-            ),
-        )
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def _addresses(site: Pages) -> dict[str, str]:
@@ -167,7 +142,7 @@ def test_letters_twice_as_large_are_neither_cut_nor_covered(
 def test_every_page_is_without_a_violation_in_every_theme_when_zoomed(
     usual: Pages, show: Show, system: str, chosen: str
 ) -> None:
-    page = show(usual.url, 640, 400, system, 2)
+    page = show(usual.url, 640, 400, system, scale=2)
     for _ in range({"": 0, "light": 1, "dark": 2}[chosen]):
         page.keyboard.press("t")
     found = []

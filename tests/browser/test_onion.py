@@ -7,46 +7,26 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from pipeline_inspector.records import Dropped, RequestRecord
 from tests import samples
+from tests.browser.conftest import Show
 from tests.browser.face import Face
 from tests.browser.looking import faults_of
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
-SCREENS = {"usual": (1440, 900, 1.0), "laptop": (1280, 720, 1.0), "low": (1280, 600, 1.0), "very-wide": (2200, 1200, 1.0),
-           "zoomed": (640, 400, 2.0), "narrow": (390, 844, 2.0)}  # fmt: skip
+SCREENS: dict[str, dict[str, float]] = {
+    "usual": {},
+    "laptop": {"width": 1280, "height": 720},
+    "low": {"width": 1280, "height": 600},
+    "very-wide": {"width": 2200, "height": 1200},
+    "zoomed": {"width": 640, "height": 400, "scale": 2},
+    "narrow": {"width": 390, "height": 844, "scale": 2},
+}
 SHAPES = ("passed", "answered", "raised", "raised_rescued", "layer_raised", "off", "running")
 
-Show = Callable[..., Page]
 Serve = Callable[[list[RequestRecord], int], Face]
-
-
-@pytest.fixture
-def show(browser: Browser) -> Iterator[Show]:
-    """``show(address, …)``: that page in a fresh profile. At the end: no script failed and no policy was breached."""
-    contexts, complaints = [], []
-
-    def open_page(address: str, screen: str = "usual", theme: str = "light") -> Page:
-        width, height, scale = SCREENS[screen]
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=theme,  # type: ignore[arg-type]
-            reduced_motion="reduce",
-            device_scale_factor=scale,
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 @pytest.fixture
@@ -90,7 +70,7 @@ def test_any_number_of_layers_is_drawn_clean_in_any_size(serve: Serve, show: Sho
     records = [samples.record(kind, layers, seq=seq) for seq, kind in enumerate(("asgi_hops", "layer_raised"), 1)]
     site = serve(records, layers)
     for record, theme in zip(records, ("light", "dark"), strict=True):
-        page = show(address(site, record), screen, theme)
+        page = show(address(site, record), theme=theme, **SCREENS[screen])
         expect(page.get_by_role("figure").get_by_role("button")).to_have_count(layers)
         picture(page, f"{layers}-{record.id}-{screen}-{theme}")
         assert faults_of(page, smallest=6.5) == []
@@ -104,7 +84,7 @@ def test_every_shape_of_the_way_is_without_a_violation_in_both_themes(
     record = samples.record(kind, 12)
     site = serve([record], 12)
     for theme in ("light", "dark"):
-        page = show(address(site, record), screen, theme)
+        page = show(address(site, record), theme=theme, **SCREENS[screen])
         picture(page, f"{kind}-{screen}-{theme}")
         check_axe(page)
 
@@ -142,7 +122,7 @@ def test_a_number_without_room_shows_with_its_ring_on_hover_and_on_focus(serve: 
 @pytest.mark.parametrize("screen", ["narrow", "low"])
 def test_a_small_picture_has_few_numbers_and_large_ones(serve: Serve, show: Show, screen: str) -> None:
     record = samples.record("passed", 12)
-    page = show(address(serve([record]), record), screen)
+    page = show(address(serve([record]), record), **SCREENS[screen])
     expect(page.locator(".crossings.usual")).to_be_hidden()
     heights = page.eval_on_selector_all(
         ".crossings.large .crossing:not(.spare) rect", "all => all.map(one => one.getBoundingClientRect().height)"
@@ -221,7 +201,7 @@ def test_what_was_cut_off_is_said(serve: Serve, show: Show, theme: str) -> None:
 def test_where_nothing_was_recorded_the_onion_is_explained_and_nothing_is_to_be_chosen(
     serve: Serve, show: Show, screen: str
 ) -> None:
-    page = show(serve([]).url, screen)
+    page = show(serve([]).url, **SCREENS[screen])
     expect(page.get_by_role("heading", name="Nothing recorded yet")).to_be_visible()
     expect(page.get_by_text("Each middleware is a ring")).to_be_visible()
     expect(page.get_by_role("heading", name="Choose a request")).to_be_hidden()

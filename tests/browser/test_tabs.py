@@ -2,21 +2,20 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests import samples
+from tests.browser.conftest import Show
 from tests.browser.face import Face
 from tests.browser.pages import Pages, one_of_each
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
 SLUGS = ("timeline", "changes", "queries", "templates", "resolver", "headers", "server", "cache", "logs", "exception")
-
-Show = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
@@ -47,30 +46,6 @@ def bare() -> Iterator[Pages]:
     pages.stop()
 
 
-@pytest.fixture
-def show(browser: Browser) -> Iterator[Show]:
-    """``show(address, …)``: that page in a fresh profile. At the end: no script failed and no policy was breached."""
-    contexts, complaints = [], []
-
-    def open_page(address: str, width: int = 1440, theme: str = "light") -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=theme,  # type: ignore[arg-type]
-            reduced_motion="reduce",
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
 def _address(site: Face, kind: str, tab: str) -> str:
     found = next(name for name in site.records if name.startswith(kind.replace("_", "-") + "-0"))
     return f"{site.url}requests/{found}/?tab={tab}"
@@ -90,7 +65,7 @@ PLACES = (("light", 1440), ("dark", 390))
 
 @pytest.mark.parametrize(("theme", "width"), PLACES)
 def test_every_tab_is_shown_without_a_violation(site: Pages, show: Show, theme: str, width: int) -> None:
-    page = show(_address(site, "raised_rescued", "onion"), width, theme)
+    page = show(_address(site, "raised_rescued", "onion"), width, theme=theme)
     for slug in SLUGS:
         page.goto(_address(site, "raised_rescued", slug))
         expect(
@@ -109,7 +84,7 @@ def test_the_telling_states_of_tabs_are_shown_without_a_violation(site: Pages, s
 
 @pytest.mark.parametrize(("theme", "width"), PLACES)
 def test_every_other_page_is_shown_without_a_violation(site: Pages, show: Show, theme: str, width: int) -> None:
-    page = show(f"{site.url}pipeline/", width, theme)
+    page = show(f"{site.url}pipeline/", width, theme=theme)
     _check(page, f"pipeline-{theme}-{width}")
     names = list(site.records)
     page.goto(f"{site.url}compare/?a={names[0]}&b={names[1]}")
