@@ -165,7 +165,7 @@ def settle() -> None:
             finish(tape)
 
 
-def flush(patience: float = 5.0) -> bool:
+def flush(patience: float = 20.0) -> bool:
     """Wait until everything finished so far is in the store, ``patience`` seconds at most; False: it is not."""
     deadline = time.monotonic() + patience
     if _queue and _thread is None:
