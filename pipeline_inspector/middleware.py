@@ -148,12 +148,14 @@ class OutermostMiddleware:
         return bool(request.path_info.startswith(surroundings.prefix)) and surroundings.enabled()
 
     def open(self, request: Any) -> Tape | None:
-        """A new tape on ``request``; None when that failed, and the request goes on without."""
+        """A new tape on ``request``; None when that failed or too many wait to be recorded: the request goes on without."""
         try:
             chain = self.chain
             template, off = self.slots
             if surroundings.control_version() != self.version or self.for_some:
                 template, off = self.read_toggles(request)
+            if not off and recorder.full():
+                return None
             tape = Tape(chain, template[:], next(recorder.numbers), request)
             tape.off = off
             if chain.learning:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 import pipeline_inspector
+from pipeline_inspector.recording import recorder
 from tests.sites import Site, free_port
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ def pytest_configure() -> None:
 def pytest_report_header() -> str:
     """Which copy of the package is tested."""
     return f"pipeline_inspector {pipeline_inspector.__version__} from {Path(pipeline_inspector.__file__).parent}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _unhurried() -> Iterator[None]:
+    """Tests that ask a site in their own process keep it as busy as it can be: their requests are recorded all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorder, "SHARE", 1.0)
+        yield
 
 
 @pytest.fixture(name="free_port")

@@ -16,27 +16,23 @@ from itertools import count
 from typing import Any, Protocol
 
 from pipeline_inspector import clock, faults
+from pipeline_inspector.recording import pacing
 from pipeline_inspector.recording.chain import LoadedChain
 from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import Plan, Process, Sealed, Summary
 
-QUEUE_LIMIT = 4000
 BATCH = 64
 MOST = 1000
 AT_A_TIME = 8
 """So many records are sealed before the interpreter is offered to whoever serves: not while a batch and more wait, as under
 full load every offer costs this thread the interpreter for milliseconds, and it would fall behind."""
-REST = 1
-"""While requests run the thread rests so many times as long as it worked. What comes in beyond that is dropped."""
+SHARE = 0.05
+"""So much of one processor's time it takes when the process has none to spare. What comes in beyond that is dropped."""
 PAUSE = 0.02
 """Tapes are sealed soon: each holds its request's objects, and what lives long makes Python's collector work."""
 KEPT_WITHIN = 0.05
 AT_ONCE = 1000
 """No more are sealed before they go to the store. It gives the interpreter away some ten times, however many it takes."""
-BEHIND_FOR = 1.0
-"""A thread that is behind for longer will not catch up: then no more may wait than it seals within ``WAITING``, for what
-waits is lost when the process is killed."""
-WAITING = 0.1
 IDLE = 0.25
 HOUSEKEEPING = 1.0
 NOT_CLOSED_AFTER = 10.0
@@ -100,7 +96,7 @@ _diverted: list[deque[Tape]] = []
 _wake = threading.Event()
 _idle = False
 _dropped = 0
-_room = QUEUE_LIMIT
+_room = pacing.QUEUE_LIMIT
 _turn_began = 0
 _thread: threading.Thread | None = None
 _outlets: Outlets | None = None
@@ -113,9 +109,18 @@ def connect(outlets: Outlets) -> None:
     _outlets = outlets
 
 
+def full() -> bool:
+    """Is there no room for another request? Then it is counted as dropped."""
+    global _dropped
+    if len(_queue) < _room or _diverted:
+        return False
+    _dropped += 1
+    faults.note("recorder: queue", "it is full: more requests come in than can be recorded, and some are not")
+    return True
+
+
 def finish(tape: Tape) -> None:
     """A request is over; the first call counts. Appends and returns; never raises."""
-    global _dropped
     if running.pop(tape.number, None) is None:
         return
     tape.open = False
@@ -123,9 +128,7 @@ def finish(tape: Tape) -> None:
     if _diverted:
         _diverted[-1].append(tape)
         return
-    if len(_queue) >= _room:
-        _dropped += 1
-        faults.note("recorder: queue", "it is full: more requests come in than can be recorded, and some are not")
+    if full():
         clear(tape)
         return
     _queue.append(tape)
@@ -241,12 +244,11 @@ class Keeper:
         self._faults_told: list[tuple[int, bool]] = []
         self._sealed: list[Sealed] = []
         self._kept_at = 0.0
-        self._turned_at = self._in_time_at = time.monotonic()
-        self._most = MOST
+        self._pace = pacing.Pace(time.monotonic(), time.process_time(), SHARE)
 
     def turn(self) -> None:
         """One turn: what is queued is kept; then sleep, deeply when there is nothing to do."""
-        global _turn_began
+        global _room, _turn_began
         outlets = _outlets
         if outlets is None:
             time.sleep(IDLE)
@@ -258,7 +260,6 @@ class Keeper:
             self._chains(outlets)
             worked = self._batch(outlets)
             self._keep(outlets)
-            self._make_room(worked)
             watched = self._guarded("store", lambda: outlets.store().watched(), otherwise=False)
             if watched or self._rows_shown:
                 self._show_running(outlets, watched=watched)
@@ -268,12 +269,14 @@ class Keeper:
             _turn_began = 0
             if not self._sealed:
                 _busy.clear()
-        self._sleep(worked=worked, watched=watched, spent=time.thread_time() - before)
+        spent = time.thread_time() - before
+        self._pace.worked(time.monotonic(), time.process_time(), spent, worked)
+        _room = self._pace.room
+        self._sleep(worked=worked, watched=watched, rest=max(self._pace.rest(), spent if running else 0))
 
-    def _sleep(self, *, worked: int, watched: bool, spent: float) -> None:
+    def _sleep(self, *, worked: int, watched: bool, rest: float) -> None:
         global _idle
         if worked or self._sealed:
-            rest = spent * REST if running else 0
             time.sleep(rest)
             if len(_queue) < BATCH:
                 _wake.wait(max(0, PAUSE - rest))
@@ -303,7 +306,7 @@ class Keeper:
             self._plans.add(plan.id)
 
     def _batch(self, outlets: Outlets) -> int:
-        tapes = list(_take(_queue, self._most))
+        tapes = list(_take(_queue, MOST))
         if not tapes:
             return 0
         sealer = self._guarded("recorder: sealing", outlets.sealer)
@@ -317,17 +320,6 @@ class Keeper:
                     self._know(outlets, tape.chain)
             clear(tape)
         return len(tapes)
-
-    def _make_room(self, sealed: int) -> None:
-        """Say how many may wait, after a turn that ``sealed`` so many."""
-        global _room
-        now = time.monotonic()
-        if sealed < self._most:
-            self._in_time_at, self._most, _room = now, MOST, QUEUE_LIMIT
-        elif now - self._in_time_at > BEHIND_FOR:
-            _room = max(AT_A_TIME, int(WAITING * sealed / (now - self._turned_at)))
-            self._most = min(_room, MOST)
-        self._turned_at = now
 
     def _keep(self, outlets: Outlets) -> None:
         """What is sealed goes to the store: in batches, or when it has waited, or when nothing else is to do."""

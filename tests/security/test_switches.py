@@ -8,8 +8,10 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from pipeline_inspector import middleware
 from pipeline_inspector.control import toggles
+from pipeline_inspector.recording import recorder
 from pipeline_inspector.store.base import Store
 from tests.scenarios.driving import Answer, through_wsgi
+from tests.security.conftest import api
 
 LAYER = "tests.security.layers.EveryHook"
 
@@ -42,3 +44,13 @@ def test_the_switches_of_one_browser_stay_out_of_a_request_that_runs_beside_it(
     assert "X-Every-Hook" not in dict(mine.headers)
     assert dict(answers[0].headers)["X-Every-Hook"] == "yes"
     assert "X-Every-Hook" in dict(through_wsgi(handler, "/").headers)
+
+
+def test_what_is_off_stays_off_in_requests_that_are_not_recorded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = WSGIHandler()
+    monkeypatch.setattr(recorder, "full", lambda: True)
+    assert "X-Every-Hook" in dict(through_wsgi(handler, "/").headers)
+    toggles.switch(store, LAYER, enabled=False)
+    assert "X-Every-Hook" not in dict(through_wsgi(handler, "/").headers)
+    assert recorder.flush()
+    assert api("requests/")["requests"] == []
