@@ -16,8 +16,7 @@ from django.http.response import HttpResponseBase
 
 from pipeline_inspector import clock, conf, live, middleware
 from pipeline_inspector.control import toggles
-from pipeline_inspector.page import asgi as page_asgi
-from pipeline_inspector.page import views
+from pipeline_inspector.page import door
 from pipeline_inspector.probes import access_log, install, loader, paths, server, startup
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
@@ -60,10 +59,10 @@ class Surroundings(middleware.Surroundings):
         return bool(configured.store().control().off_for)
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
-        return views.answer(request)
+        return door.answer(request)
 
     async def aanswer(self, request: HttpRequest) -> HttpResponseBase:
-        return await views.aanswer(request)
+        return await door.aanswer(request)
 
     def first_request(self, chain: LoadedChain) -> None:
         startup.first_request(chain.interface)
@@ -94,7 +93,7 @@ def _put_in() -> None:
     """Once per process, whatever others put on top of ours since: a mark on what is there would not tell."""
     install.install()
     access_log.install(lambda: middleware.surroundings.prefix)
-    server.install(_is_recording, _is_own_socket, page_asgi.application)
+    server.install(_is_recording, _is_own_socket, door.socket)
     loader.install(
         lambda get_response, chain: middleware.OutermostMiddleware(get_response, chain).handle,
         lambda get_response, chain, convert: middleware.InnermostMiddleware(get_response, chain, convert).seam,

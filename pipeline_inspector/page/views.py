@@ -1,6 +1,5 @@
-"""The pages, and the door to everything under the prefix: ``answer()``."""
+"""The pages, and the answer to everything under the prefix: ``answer()``."""
 
-import asyncio
 import os
 from typing import Any, cast
 
@@ -31,11 +30,6 @@ def answer(request: HttpRequest) -> HttpResponseBase:
             request, Refused(500, "fault", f"The inspector failed here: {type(error).__name__}: {error}")
         )
     return responses.finish(response, method=request.method or "", host=host)
-
-
-async def aanswer(request: HttpRequest) -> HttpResponseBase:
-    """``answer()`` for an event loop: the work is done in a thread."""
-    return await asyncio.to_thread(answer, request)
 
 
 def _answer(request: HttpRequest) -> HttpResponseBase:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_inspector import faults, live
-from pipeline_inspector.page import events, hub, tail, views
+from pipeline_inspector.page import door, events, hub, tail
 from pipeline_inspector.store.base import StoreError
 from tests.page.conftest import Client, Kept
 from tests.page.test_consumers import Update
@@ -198,7 +198,7 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_stream(kept: Kept, monk
 
 def test_under_asgi_the_stream_is_asynchronous_and_holds_no_thread(kept: Kept) -> None:
     async def listen() -> None:
-        response: Any = await views.aanswer(asgi("events/?after=0"))
+        response: Any = await door.aanswer(asgi("events/?after=0"))
         parts = aiter(response)
         assert await anext(parts) == events.HELLO
         record = kept.add()

@@ -100,7 +100,7 @@ def asgi(path: str, **headers: str) -> ASGIRequest:
 
 
 def test_under_asgi_the_page_takes_the_socket(kept: Kept) -> None:
-    response = asyncio.run(views.aanswer(asgi("")))
+    response = asyncio.run(door.aanswer(asgi("")))
     assert 'data-live="ws"' in text(response)  # type: ignore[arg-type]
 
 
