@@ -5,9 +5,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.core.signals import setting_changed
 
@@ -31,8 +31,7 @@ class ConfigurationError(ValueError):
     """The setting holds something unusable; the message says what, the value seen and what to write instead."""
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One thing wrong with the setting: the key, what was seen and what to do."""
 
     key: str
@@ -40,8 +39,7 @@ class Problem:
     hint: str
 
 
-@dataclass(frozen=True)
-class Conf:
+class Conf(msgspec.Struct, frozen=True):
     """The setting with its defaults filled in. ``prefix`` begins and ends with a slash."""
 
     enabled: bool
@@ -55,7 +53,7 @@ class Conf:
     allowed_hosts: tuple[str, ...]
     channel_layer: str | None
     editor: str | None
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
 
 
 def problems(given: object) -> list[Problem]:

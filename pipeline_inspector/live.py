@@ -10,9 +10,9 @@ import os
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings
 
@@ -25,8 +25,7 @@ REST_NS = 5_000_000_000
 """After a failure of a shared layer, nothing is sent for so long: viewers look for themselves meanwhile."""
 
 
-@dataclass
-class _Seat:
+class _Seat(msgspec.Struct):
     """An event loop with viewers: the layer they listen to, how many there are, and whether a send is under way."""
 
     layer: Any
@@ -34,14 +33,13 @@ class _Seat:
     sending: bool = False
 
 
-@dataclass
-class _State:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    woken: threading.Condition = field(default_factory=threading.Condition)
-    seats: dict[asyncio.AbstractEventLoop, _Seat] = field(default_factory=dict)
+class _State(msgspec.Struct):
+    lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    woken: threading.Condition = msgspec.field(default_factory=threading.Condition)
+    seats: dict[asyncio.AbstractEventLoop, _Seat] = msgspec.field(default_factory=dict)
     own_loop: asyncio.AbstractEventLoop | None = None
     rest_until: int = 0
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = msgspec.field(default_factory=set)
 
 
 _state = _State()

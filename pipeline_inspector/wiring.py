@@ -66,8 +66,8 @@ class Surroundings(middleware.Surroundings):
 
     def first_request(self, chain: LoadedChain) -> None:
         startup.first_request(chain.interface)
-        chain.call_path = paths.from_server()
         chain.software = startup.software()
+        chain.call_path = paths.from_server()
 
 
 def is_on() -> bool:

@@ -11,8 +11,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable
-from functools import wraps
-from importlib import metadata
+from functools import cache, partial, wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -60,7 +59,7 @@ class _State:
         self.started = clock.now() - age
         self.started_wall = clock.wall() - age
         self.interface = ""
-        self.software = ""
+        self.software: Callable[[], str] = str
         self.moments: dict[str, int] = {}
         self.paths: dict[str, list[Frame]] = {}
         self.imports: dict[str, int] = {}
@@ -195,18 +194,18 @@ def _time_once(config: AppConfig, method: str, times: dict[str, int]) -> None:
 # -- what is told -------------------------------------------------------------------------------------------------------
 
 
-def software() -> str:
-    """The server that calls us, with its version where it is a package, such as ``uvicorn 0.32.0``; "" when unknown."""
+def software() -> Callable[[], str]:
+    """The server that calls us, found now by the stacks and told when the result is called, which may read files: with
+    its version where it is a package, such as ``uvicorn 0.32.0``; "" when unknown."""
     try:
         own = _files(sys._getframe(1))
         others = [file for frame in stacks().values() for file in _files(frame)]
     except Exception as error:
         faults.note("probes: server software", error)
-        return ""
+        return str
     found = _server(own) or _server(own + others) or _by_module()
-    if found not in ("", "runserver") and any("/commands/runserver.py" in file for file in others):
-        return f"runserver ({found})" if found != "wsgiref" else "runserver"
-    return found
+    within = found[0] not in ("", "runserver") and any("/commands/runserver.py" in file for file in others)
+    return partial(_with_version, *found, within_runserver=within)
 
 
 def process() -> Process:
@@ -240,7 +239,7 @@ def _tell(state: _State) -> Process:
         pid=state.pid,
         started_at=clock.iso(state.started_wall),
         interface=state.interface,
-        software=state.software,
+        software=state.software(),
         settings_module=str(getattr(settings, "SETTINGS_MODULE", "") or os.environ.get("DJANGO_SETTINGS_MODULE", "")),
         reloader=os.environ.get("RUN_MAIN") == "true",
         argv=_arguments(),
@@ -271,19 +270,30 @@ def _files(frame: FrameType | None) -> list[str]:
     return found
 
 
-def _server(files: list[str]) -> str:
+def _server(files: list[str]) -> tuple[str, str] | None:
+    """Name and package of the server that one of ``files`` belongs to."""
     for part, name, package in _SERVERS:
         if any(part in file for file in files):
-            return f"{name} {_version(package)}".strip()
-    return ""
+            return name, package
+    return None
 
 
-def _by_module() -> str:
-    return next((name for name in ("uwsgi", "mod_wsgi") if name in sys.modules), "")
+def _by_module() -> tuple[str, str]:
+    return next((name for name in ("uwsgi", "mod_wsgi") if name in sys.modules), ""), ""
+
+
+@cache
+def _with_version(name: str, package: str, *, within_runserver: bool) -> str:
+    if within_runserver and name == "wsgiref":
+        return "runserver"
+    told = f"{name} {_version(package)}".strip() if package else name
+    return f"runserver ({told})" if within_runserver else told
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # it brings the modules for archives and tables with it
+
     try:
-        return metadata.version(package) if package else ""
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""

@@ -7,6 +7,7 @@ belongs to the recorder thread.
 import hashlib
 import inspect
 import sys
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -88,7 +89,7 @@ class LoadedChain:
         self.core_hop = False
         self.top_hop = False
         self.call_path: list[Frame] = []
-        self.software = ""
+        self.software: Callable[[], str] = str
         self.loaded_at = clock.wall()
         self.template: list[Any] = []
         self.learning = LEARNING
@@ -130,9 +131,7 @@ class LoadedChain:
         return self._described
 
     def _describe(self) -> Plan:
-        layers = [layer.describe(index) for index, layer in enumerate(reversed(self.layers))]
-        for outer, inner in zip([None, *reversed(self.layers)], layers, strict=False):
-            inner.hop_before = self.top_hop if outer is None else outer.hop_inward
+        layers = self._described.layers if self._described is not None else self._describe_layers()
         plan = Plan(
             id="",
             interface=self.interface,
@@ -145,12 +144,18 @@ class LoadedChain:
             },
             core_hop=self.core_hop,
             top_hop=self.top_hop,
-            software=self.software,
+            software=self.software(),
             call_path=self.call_path,
         )
         plan.id = hashlib.blake2b(_content(plan), digest_size=9).hexdigest()
         plan.loaded_at = clock.iso(self.loaded_at)
         return plan
+
+    def _describe_layers(self) -> list[PlanLayer]:
+        layers = [layer.describe(index) for index, layer in enumerate(reversed(self.layers))]
+        for outer, inner in zip([None, *reversed(self.layers)], layers, strict=False):
+            inner.hop_before = self.top_hop if outer is None else outer.hop_inward
+        return layers
 
 
 def _inside_out(layers: list[PlanLayer], hook: str) -> list[int]:
@@ -169,6 +174,6 @@ def source_of(thing: Any) -> tuple[str, int]:
         return code.co_filename, code.co_firstlineno
     kind = thing if inspect.isclass(thing) else type(thing)
     try:
-        return inspect.getsourcefile(kind) or "", inspect.getsourcelines(kind)[1]
+        return inspect.getsourcefile(kind) or "", inspect.findsource(kind)[1] + 1
     except Exception:
         return getattr(sys.modules.get(kind.__module__), "__file__", None) or "", 0

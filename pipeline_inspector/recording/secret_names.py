@@ -26,11 +26,13 @@ _ANYWHERE = r"""
 """
 _WORDS = "auth|key|keys|pass|card|cards|sid|sessions?|pin|sig|cvv2?|cvc2?|iban|pan|nonce"
 
-NAMES = re.compile(f"{_ANYWHERE} | {_ALONE.format(_WORDS)}", re.IGNORECASE | re.VERBOSE)
-"""Names of headers, parameters, attributes and of what stands before ``=`` or ``:`` in a text."""
+_PARTS = re.compile(_ANYWHERE, re.IGNORECASE | re.VERBOSE)
+"""Of names of headers, parameters, attributes, of what stands before ``=`` or ``:`` in a text, and of columns inside SQL."""
 
-COLUMNS = re.compile(f"{_ANYWHERE} | django_session", re.IGNORECASE | re.VERBOSE)
-"""Names of columns and tables inside SQL: without the short words, which are parts of too many harmless ones."""
+_SHORT = re.compile(_ALONE.format(_WORDS), re.IGNORECASE)
+"""Of all those but columns: inside SQL they are parts of too many harmless names."""
+
+_SESSIONS = "django_session"
 
 
 class SecretNames:
@@ -49,7 +51,8 @@ class SecretNames:
         known = self._names.get(name)
         if known is None:
             known = (
-                NAMES.search(name) is not None
+                _PARTS.search(name) is not None
+                or _SHORT.search(name) is not None
                 or name.lower() in self._also
                 or self._own(name)
                 or (type(self._filter) is not SafeExceptionReporterFilter and self._filtered(name))
@@ -78,7 +81,7 @@ class SecretNames:
                 columns, found, rest = sql.partition(" FROM ")
                 if found and not any(mark in columns for mark in ("%", "?", ":", "'", "$")):
                     text = rest
-            known = COLUMNS.search(text) is not None or self._own(text)
+            known = _PARTS.search(text) is not None or _SESSIONS in text.lower() or self._own(text)
             _keep(self._sql, sql, known)
         return known
 

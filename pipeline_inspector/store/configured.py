@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-import platformdirs
 from django.conf import ENVIRONMENT_VARIABLE
 
 from pipeline_inspector import conf
@@ -95,6 +94,8 @@ def _make(wanted: str | None, name: str, folder: Path) -> Store:
         return _redis(wanted, name)
     if wanted is not None:
         return SqliteStore(folder / Path(wanted).expanduser(), _max_requests)
+    import platformdirs
+
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:10]
     return SqliteStore(platformdirs.user_cache_path(_APP) / f"{name}-{digest}" / _FILE, _max_requests)
 

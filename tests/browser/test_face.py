@@ -3,9 +3,9 @@
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -363,7 +363,7 @@ def test_a_source_line_is_copied_by_a_click(eleven: Face, show: Show) -> None:
 def test_source_lines_of_the_main_page_open_in_the_editor_that_is_set(
     serve: Callable[[list[RequestRecord]], Face], show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_editor = replace(conf.current(), editor="vscode")
+    with_editor = msgspec.structs.replace(conf.current(), editor="vscode")
     monkeypatch.setattr(conf, "current", lambda: with_editor)
     site = serve([samples.record("raised", 8, seq=1), samples.record("passed", 8, seq=2)])
     page = show(address(site, "passed"))

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
@@ -190,7 +190,7 @@ def test_file_and_line_are_copied_by_a_click_while_no_editor_is_set(site: Pages,
 
 
 def test_file_and_line_open_in_the_editor_that_is_set(site: Pages, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_editor = replace(conf.current(), editor="pycharm")
+    with_editor = msgspec.structs.replace(conf.current(), editor="pycharm")
     monkeypatch.setattr(conf, "current", lambda: with_editor)
     page = show(f"{site.url}requests/caused-0052/?tab=exception")
     expect(_place(page)).to_have_attribute("href", re.compile(r"^pycharm://.*shop/money\.py.*40"))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline_inspector import clock, faults
 from pipeline_inspector.control import toggles
 from pipeline_inspector.faults import Fault
-from pipeline_inspector.page import assets, views
+from pipeline_inspector.page import assets, door
 from pipeline_inspector.records import Summary
 from pipeline_inspector.store.base import StoreError
 from tests import samples

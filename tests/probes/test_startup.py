@@ -195,7 +195,7 @@ def test_an_app_that_fails_fails_as_before(configs: dict[str, AppConfig]) -> Non
 
 
 def test_the_innermost_caller_is_named_before_what_it_stands_in() -> None:
-    assert startup._server(["/x/django/test/client.py", "/x/uvicorn/main.py"]) == "test client"
+    assert startup._server(["/x/django/test/client.py", "/x/uvicorn/main.py"]) == ("test client", "")
 
 
 @pytest.mark.parametrize(
@@ -211,13 +211,14 @@ def test_the_innermost_caller_is_named_before_what_it_stands_in() -> None:
     ],
 )
 def test_a_server_is_known_by_its_files(file: str, told: str) -> None:
-    assert re.fullmatch(told, startup._server(["/site/app.py", file]))
+    found = startup._server(["/site/app.py", file]) or ("", "")
+    assert re.fullmatch(told, startup._with_version(*found, within_runserver=False))
 
 
 def test_a_stack_without_a_server_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "stacks", dict)  # another test's live server may still have its thread
     told: list[str] = []
-    thread = threading.Thread(target=lambda: told.append(startup.software()))
+    thread = threading.Thread(target=lambda: told.append(startup.software()()))
     thread.start()
     thread.join()
     assert told == [""]
