@@ -11,7 +11,8 @@ BURST = 0.1
 WHOLE = 0.75
 """A process that uses so much of one processor has nothing to spare: it may have waited for the processor the rest of the
 time, which its clock does not tell."""
-QUEUE_LIMIT = 4000
+QUEUE_LIMIT = 1000
+"""A tape of a plain request holds 8 kB, and what a burst has taken of memory Python seldom gives back."""
 FEWEST = 8
 SOON = 0.1
 """Seconds within which everything that waits is recorded when the credit is spent."""

@@ -306,12 +306,12 @@ class Keeper:
             self._plans.add(plan.id)
 
     def _batch(self, outlets: Outlets) -> int:
-        tapes = list(_take(_queue, MOST))
-        if not tapes:
+        count = min(MOST, len(_queue))
+        if not count:
             return 0
         sealer = self._guarded("recorder: sealing", outlets.sealer)
-        for number, tape in enumerate(tapes, 1):
-            if not number % AT_A_TIME and len(_queue) < BATCH:
+        for number, tape in enumerate(_take(_queue, count), 1):
+            if not number % AT_A_TIME and len(_queue) < BATCH + count - number:
                 time.sleep(0)
             one = self._guarded("recorder: sealing", lambda tape=tape: sealer.seal(tape))  # type: ignore[misc]
             if one is not None:
@@ -319,7 +319,7 @@ class Keeper:
                 if one.plan_id not in self._plans:
                     self._know(outlets, tape.chain)
             clear(tape)
-        return len(tapes)
+        return count
 
     def _keep(self, outlets: Outlets) -> None:
         """What is sealed goes to the store: in batches, or when it has waited, or when nothing else is to do."""

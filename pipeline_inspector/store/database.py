@@ -22,6 +22,7 @@ PRAGMAS = (
     "PRAGMA synchronous = OFF",  # outlives any process; only when the machine itself fails may the file be damaged
     "PRAGMA journal_size_limit = 8388608",
     "PRAGMA wal_autocheckpoint = 0",
+    "PRAGMA cache_size = -500",  # kB, of each connection: a batch is written once and seldom read back
 )
 _TABLES = """
 PRAGMA page_size = 8192;
