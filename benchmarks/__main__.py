@@ -53,14 +53,16 @@ def in_process(tools: list[str], cases: tuple[str, ...], interface: str, rounds:
 
 
 def over_sockets(tools: list[str], rounds: int, seconds: float) -> str:
-    """Requests per second as a ratio to the bare site."""
+    """Requests per second as a ratio to the bare site, and how many of them the inspector records at that rate."""
     found = {interface: sockets_load.rates(tools, interface, rounds, seconds) for interface in ("wsgi", "asgi")}
     body = []
     for tool in tools:
         line = [tool]
-        for rates in found.values():
+        for rates, recorded in found.values():
             ratio = statistics.median(here / bare for here, bare in zip(rates[tool], rates["bare"], strict=True))
             line.append(f"{statistics.median(rates[tool]):,.0f}" + ("" if tool == "bare" else f" ×{ratio:.2f}"))
+            if tool == "inspector":
+                line[-1] += f", {recorded:.0%} of them recorded"
         body.append(line)
     return rows(["", "gunicorn, 4 threads", "uvicorn"], body)
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.peers import PYTHON, ROOT, environment, scratch
+from pipeline_inspector.store.sqlite import SqliteStore
 from tests.sites import free_port
 
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
@@ -77,14 +78,22 @@ def wrk(url: str, seconds: float, connections: int = 8) -> float:
     return float(found[1])
 
 
-def rates(tools: list[str], interface: str, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Requests per second by tool, one figure per round."""
+def rates(tools: list[str], interface: str, rounds: int, seconds: float) -> tuple[dict[str, list[float]], float]:
+    """Requests per second by tool, one figure per round; and the part of its requests that the inspector recorded."""
     found: dict[str, list[float]] = {tool: [] for tool in tools}
+    recorded = 0.0
     with ExitStack() as stack:
-        urls = {tool: stack.enter_context(server(tool, interface))[0] for tool in tools}
-        for url in urls.values():
+        served = {tool: stack.enter_context(server(tool, interface)) for tool in tools}
+        for url, _ in served.values():
             wrk(url, 1)
+        stores = [
+            SqliteStore(served[tool][1] / "inspector.sqlite3", lambda: 1) for tool in tools if tool == "inspector"
+        ]
+        before = sum(store.last_seq() for store in stores)
         for _ in range(rounds):
-            for tool, url in urls.items():
+            for tool, (url, _) in served.items():
                 found[tool].append(wrk(url, seconds))
-    return found
+        if stores:
+            kept = sum(store.last_seq() for store in stores) - before
+            recorded = kept / (sum(found["inspector"]) * seconds)
+    return found, recorded

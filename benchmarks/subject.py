@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
 """What is asked for: the path and the layers. The first seven make up the table."""
 
 DEEPEST = 40
+BREATH = 0.005
+REST = 4
+"""In process a site is asked for ``BREATH`` seconds at a time, then left alone ``REST`` times as long, whatever the tool:
+what is measured is a request with all that is done for it, not how much is left out under full load."""
 _TEMPLATES = {
     "row.html": "<li>{{ number }}</li>",
     "page.html": "{% extends 'base.html' %}{% block body %}{% for number in numbers %}"
@@ -258,24 +262,36 @@ def _at_depth(depth: int, call: Callable[[], None]) -> None:
 
 
 def _times(interface: str, seconds: float, call: Any) -> list[int]:
-    """Nanoseconds of each request, for about ``seconds``; WSGI at changing depths of the stack."""
+    """Nanoseconds of each request, for about ``seconds`` of work; WSGI at changing depths of the stack."""
     now = time.perf_counter_ns
     times: list[int] = []
-    until = now() + int(seconds * 1e9)
+
+    def breaths() -> Iterator[int]:
+        """Until when to go on, again and again."""
+        worked = 0
+        while worked < seconds * 1e9 or len(times) < 3:
+            began = now()
+            yield began + int(BREATH * 1e9)
+            took = now() - began
+            worked += took
+            time.sleep(took * REST / 1e9)
+
     if interface == "wsgi":
-        while now() < until or len(times) < 3:
-            start = now()
-            _at_depth(len(times) % DEEPEST, call)
-            times.append(now() - start)
+        for until in breaths():
+            while now() < until:
+                start = now()
+                _at_depth(len(times) % DEEPEST, call)
+                times.append(now() - start)
         return times
 
-    async def several() -> None:
-        while now() < until or len(times) < 3:
+    async def several(until: int) -> None:
+        while now() < until:
             start = now()
             await call()
             times.append(now() - start)
 
-    _loop.run_until_complete(several())
+    for until in breaths():
+        _loop.run_until_complete(several(until))
     return times
 
 
@@ -283,10 +299,15 @@ _loop = asyncio.new_event_loop()
 
 
 def _settle() -> None:
+    """All is recorded; ends with an error when something was left out."""
     if "pipeline_inspector" in settings.INSTALLED_APPS:
         from pipeline_inspector.recording import recorder
 
-        recorder.flush(20.0)
+        recorder.flush()
+        if recorder.dropped():
+            raise SystemExit(
+                f"{recorder.dropped()} requests were not recorded: what was measured is not what they cost"
+            )
 
 
 def resident_kb() -> int:
@@ -300,8 +321,12 @@ def answer(line: str, tool: Tool, calls: dict[tuple[str, str], Any]) -> dict[str
     if interface == "memory":
         settings.MIDDLEWARE = [*tool.layers, *STOCK]
         call = calls.setdefault(("wsgi", "eight stock layers"), _wsgi_call("/"))
+        began = time.perf_counter()
         for _ in range(int(amount)):
             call()
+            if (took := time.perf_counter() - began) > BREATH:
+                time.sleep(took * REST)
+                began = time.perf_counter()
         _settle()
         gc.collect()
         return {"resident_kb": resident_kb()}
