@@ -43,16 +43,20 @@ _EDGE = re.compile(r"(?:[\d -]{1,40}|[\w.+/=~-]{1,64})\Z")
 
 def without_secrets(text: str, is_secret: Callable[[str], bool]) -> str:
     """``text`` with all of them hidden; ``is_secret`` decides about the names before ``=`` and ``:``."""
+    text = _without_userinfo(text)
     if "=" in text or ":" in text:
         text = _without_pairs(text, is_secret)
     return without_shapes(text)
 
 
+def _without_userinfo(text: str) -> str:
+    return _USERINFO.sub(rf"\1{MASK}@", text) if "://" in text and "@" in text else text
+
+
 def without_shapes(text: str) -> str:
     """``text`` without what looks like a secret by itself, whatever it is called."""
+    text = _without_userinfo(text)
     lower = text.lower()
-    if "://" in text and "@" in text:
-        text = _USERINFO.sub(rf"\1{MASK}@", text)
     if "bearer" in lower:
         text = _BEARER.sub(rf"\1\2{MASK}", text)
     if any(scheme in lower for scheme in _SCHEMES):

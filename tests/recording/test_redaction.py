@@ -350,6 +350,7 @@ def test_no_secret_survives_in_sql(secret: str, column: str) -> None:
         ("session id: abc", f"session id: {MASK}"),
         ("sent Bearer abc to it", f"sent Bearer {MASK} to it"),
         ("connect postgres://u:p@host/db", f"connect postgres://{MASK}@host/db"),
+        ("as https://token_of_me:abc@host/", f"as https://{MASK}@host/"),
         ("paid with 4111 1111 1111 1111 today", f"paid with {MASK} today"),
         ("row 12 4111-1111-1111-1111", f"row 12 {MASK}"),
         ("number 4111111111111112", "number 4111111111111112"),
