@@ -164,6 +164,7 @@ def test_a_store_that_cannot_say_what_ran_before_takes_no_record_away(monkeypatc
     def broken(process_id: str) -> list[str]:
         raise StoreError("The store is away.")
 
+    faults.forget()
     monkeypatch.setattr(wiring, "_changed_before", broken)
     wiring._sealer.cache_clear()
     _, record = watched("wsgi", [])
