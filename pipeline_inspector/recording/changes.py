@@ -1,34 +1,35 @@
 """What changed between two boundaries: snapshots compared, by identity where a comparison could run the user's code.
 
-A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core.
+A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core. Those that repeat from request to
+request are given packed.
 """
 
 from itertools import islice
 from operator import is_
 from typing import Any
 
+import msgspec
+
+from pipeline_inspector.recording.pieces import Known, piece
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.tape import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
     COOKIES,
-    EXIT,
     HEADERS,
-    HOOK,
-    OFF,
     STATUS,
     STRIDE,
     Tape,
 )
 
 Change = tuple[int, str, str, str, str, str | None, str | None]
+Changes = list[Change | msgspec.Raw]
 Attributes = dict[str, Any]
 Named = dict[str, Any]
 Answer = tuple[int, dict[str, tuple[str, str]], Any]
 
 LONGEST = 2000
 
-_NOT_ENTERED = 0, OFF
 _SHORT = 200
 _KNOWN = 4000
 _LIMIT = 300
@@ -50,40 +51,36 @@ class Comparer:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._told: dict[tuple[str, ...], str] = {}
-        self._added: dict[tuple[int, tuple[tuple[str, str], ...]], list[Change]] = {}
+        self._told: Known[tuple[str, str], str] = Known(self._tell, _KNOWN, LONGEST)
+        self._texts: Known[tuple[str, str], str] = Known(lambda text: redactor.attribute(*text), _KNOWN, LONGEST)
+        self._came: Known[tuple[int, str, str], msgspec.Raw] = Known(_came, _KNOWN, LONGEST)
+        self._answered: Known[tuple[int, int], msgspec.Raw] = Known(_answered, _KNOWN)
+        self._added: Known[tuple[Any, ...], Changes] = Known(self._add, _KNOWN, LONGEST)
 
     def header(self, name: str, value: str) -> str:
         """``value`` of header ``name`` as it may be told. Headers repeat from request to request: known ones are quick."""
-        known = self._told.get((name, value))
-        if known is None:
-            known = self._redactor.header(name, value)[:LONGEST]
-            self._remember((name, value), known)
-        return known
+        return self._told[name, value]
 
-    def _remember(self, key: tuple[str, ...], told: str) -> None:
-        if len(self._told) >= _KNOWN:
-            self._told.clear()
-        if len(key[1]) <= LONGEST:
-            self._told[key] = told
+    def _tell(self, header: tuple[str, str]) -> str:
+        return self._redactor.header(*header)[:LONGEST]
 
-    def changes(self, tape: Tape) -> tuple[list[Change], int]:
-        """The changes of ``tape`` in the order of the way, and how many were cut."""
-        found: list[Change] = []
+    def changes(self, tape: Tape, hooks: list[tuple[Any, ...]]) -> tuple[Changes, int]:
+        """The changes of ``tape``, whose core called ``hooks``, in the order of the way, and how many were cut."""
+        found: Changes = []
         slots = tape.slots
-        reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] not in _NOT_ENTERED]
+        reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] > 0]
         if not reached:
             return found, 0
         outer = reached[0]
         attributes = {**slots[outer + ATTRIBUTES_IN]} if slots[outer + ATTRIBUTES_IN] else {}
-        for base in reached[1:]:
+        for base in reached:
             after = slots[base + ATTRIBUTES_IN]
-            if after:
+            if after and base is not reached[0]:
                 attributes = self._attributes(found, outer // STRIDE, attributes, after, tape)
             outer = base
         response = None
         if outer == 0:
-            attributes, response = self._core(found, tape, attributes)
+            attributes, response = self._core(found, tape, attributes, hooks)
         reached.reverse()
         for base in reached:
             after = slots[base + ATTRIBUTES_OUT]
@@ -92,7 +89,7 @@ class Comparer:
             status = slots[base + STATUS]
             if status:
                 headers = slots[base + HEADERS]
-                if headers == 0:
+                if type(headers) is int:
                     headers = response[1] if response else {}
                 answer = status, headers, slots[base + COOKIES]
                 self._responses(found, base // STRIDE, response, answer)
@@ -102,51 +99,60 @@ class Comparer:
         if tape.chain.watched:
             told = [change for change in found if change is not _WHOSE]
             cut, found = len(found) - len(told), told
-        return found[:_LIMIT], cut + max(0, len(found) - _LIMIT)
+        return (found, cut) if len(found) <= _LIMIT else (found[:_LIMIT], cut + len(found) - _LIMIT)
 
-    def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> tuple[Attributes, Answer | None]:
+    def _core(
+        self, found: Changes, tape: Tape, attributes: Attributes, hooks: list[tuple[Any, ...]]
+    ) -> tuple[Attributes, Answer | None]:
         response: Answer | None = None
-        if tape.match is not None and attributes.get("resolver_match", tape.match) is not tape.match:
-            found.append(self._exchanged(0, "resolver_match", attributes["resolver_match"], tape.match, tape))
-            attributes["resolver_match"] = tape.match
-        for event in tape.events:
-            if event[0] != HOOK or 0 < tape.slots[EXIT] < event[1]:
-                continue
+        match = tape.match
+        if match is not None and attributes.get("resolver_match", match) is not match:
+            found.append(self._exchanged(0, "resolver_match", attributes["resolver_match"], match, tape))
+            attributes["resolver_match"] = match
+        for event in hooks:
             position, after, answer = event[4], event[7], event[8]
-            attributes = self._attributes(found, position, attributes, after, tape)
+            if after:
+                attributes = self._attributes(found, position, attributes, after, tape)
             if answer is not None:
                 self._responses(found, position if event[5] else 0, response, answer)
                 response = answer
         return attributes, response
 
-    def _attributes(self, found: list[Change], position: int, before: Attributes, after: Any, tape: Tape) -> Attributes:
+    def _attributes(self, found: Changes, position: int, before: Attributes, after: Any, tape: Tape) -> Attributes:
         """Adds what differs; gives what is known after that, for further use. Nothing kept: nothing was seen to differ."""
         if not after:
             return before
-        describe = self._describe
         if type(after) is list:
+            opaque = self._redactor.opaque
             for name, value in reversed(after):
                 before[name] = value
                 if name not in _UNTOLD:
-                    found.append((position, "request", "attribute", name, "added", None, describe(name, value)))
+                    told = opaque.get(type(value))
+                    found.append(self._came[position, name, told] if told else self._new(position, name, value))
             return before
         known = len(before)
-        goes_on = [*before] == [*after][:known]
-        if not goes_on or not all(map(is_, before.values(), after.values())):
+        names = [*after]
+        goes_on = [*before] == names[:known]
+        if goes_on and all(map(is_, before.values(), after.values())):
+            if len(names) == known:
+                return before
+        else:
             for name, old in before.items():
                 value = after.get(name, old)
                 if value is not old and name not in _UNTOLD:
                     found.append(self._exchanged(position, name, old, value, tape))
         for name, value in islice(after.items(), known, None) if goes_on else after.items():
             if name not in _UNTOLD and (goes_on or name not in before):
-                owner = 0 if name == "resolver_match" else position
-                found.append((owner, "request", "attribute", name, "added", None, describe(name, value)))
+                found.append(self._new(0 if name == "resolver_match" else position, name, value))
         if not goes_on:
             found.extend(
-                (position, "request", "attribute", name, "removed", describe(name, before[name]), None)
+                (position, "request", "attribute", name, "removed", self._describe(name, before[name]), None)
                 for name in before.keys() - after.keys() - _UNTOLD
             )
         return {**after}
+
+    def _new(self, position: int, name: str, value: Any) -> Change:
+        return position, "request", "attribute", name, "added", None, self._describe(name, value)
 
     def _exchanged(self, position: int, name: str, old: object, value: object, tape: Tape) -> Change:
         if name == "resolver_match":  # in every request, by the core
@@ -160,45 +166,36 @@ class Comparer:
 
     def _describe(self, name: str, value: Any) -> str:
         """What the redactor says of an attribute; of a text that comes with every request it is asked once."""
-        if type(value) is not str:
-            return self._redactor.attribute(name, value)
-        known = self._told.get((name, value, ""))
-        if known is None:
-            known = self._redactor.attribute(name, value)
-            self._remember((name, value, ""), known)
-        return known
+        return self._texts[name, value] if type(value) is str else self._redactor.attribute(name, value)
 
-    def _responses(self, found: list[Change], position: int, before: Answer | None, after: Answer) -> None:
+    def _responses(self, found: Changes, position: int, before: Answer | None, after: Answer) -> None:
         if before is None:
-            found.append((position, "response", "status", "status", "added", None, str(after[0])))
+            found.append(self._answered[position, after[0]])
             nothing: Answer = (after[0], {}, 0)
             before = nothing
         elif before[0] != after[0]:
             found.append((position, "response", "status", "status", "changed", str(before[0]), str(after[0])))
-        if before[1] != after[1]:
+        if before[1] is not after[1]:
             self._headers(found, position, before[1], after[1])
         if before[2] != after[2]:
             self._compare(found, position, "cookie", before[2] or {}, after[2] or {})
 
-    def _headers(self, found: list[Change], position: int, before: Named, after: Named) -> None:
+    def _headers(self, found: Changes, position: int, before: Named, after: Named) -> None:
         """Most layers only add, and the same with every request: what to tell of that is made once."""
         values = (*after.values(),)
         known = len(before)
         if values[:known] != (*before.values(),):
             self._compare(found, position, "header", before, after)
-            return
-        key = position, values[known:]
-        told = self._added.get(key)
-        if told is None:
-            told = []
-            self._compare(told, position, "header", before, after)
-            if len(self._added) >= _KNOWN:
-                self._added.clear()
-            if all(len(value[1]) <= LONGEST for value in key[1]):
-                self._added[key] = told
-        found += told
+        elif len(values) > known:
+            found += self._added[position, *values[known:]]
 
-    def _compare(self, found: list[Change], position: int, what: str, before: Named, after: Named) -> None:
+    def _add(self, headers: tuple[Any, ...]) -> Changes:
+        position, *values = headers
+        told: Changes = []
+        self._compare(told, position, "header", {}, {name.lower(): (name, value) for name, value in values})
+        return [piece(change) for change in told]
+
+    def _compare(self, found: Changes, position: int, what: str, before: Named, after: Named) -> None:
         is_header = what == "header"
         tell = self._tell_header if is_header else self._tell_cookie
         for name, value in after.items():
@@ -220,3 +217,13 @@ class Comparer:
 
     def _tell_cookie(self, name: str, value: str) -> str:
         return self._redactor.cookie(name, value)
+
+
+def _came(attribute: tuple[int, str, str]) -> msgspec.Raw:
+    position, name, told = attribute
+    return piece((position, "request", "attribute", name, "added", None, told))
+
+
+def _answered(answer: tuple[int, int]) -> msgspec.Raw:
+    position, status = answer
+    return piece((position, "response", "status", "status", "added", None, str(status)))
