@@ -73,7 +73,8 @@ class PackedRequest(msgspec.Struct, array_like=True):
 
 class Packed(msgspec.Struct, array_like=True):
     """One request's tape as plain data. ``entries`` and ``exits`` hold a stamp for each position; ``hops`` those of all
-    hops' starts, then of their ends; empty where no hop is."""
+    hops' starts, then of their ends; empty where no hop is. What was and is in ``changes`` may be told by a number: from 0
+    on in ``values``, from -1 down in ``response_headers``; once opened it is told in words."""
 
     start: int
     entries: list[int]
@@ -103,7 +104,8 @@ class Packed(msgspec.Struct, array_like=True):
     response_headers: list[tuple[str, str]]
     response_bytes: int | None
     streaming: bool
-    changes: list[tuple[int, str, str, str, str, str | None, str | None]]
+    changes: list[tuple[int, str, str, str, str, str | int | None, str | int | None]]
+    values: list[str]
     route: PackedRoute | None
     urlconf: str
     urlconf_set_by: int | None
@@ -127,6 +129,7 @@ _MOMENTS = (
     *("opened", "end", "closed", "finished", "resolve_start", "resolve_end", "view_made", "view_start", "view_end"),
     *("called", "started", "response_started", "first_byte", "last_byte", "prefixed"),
 )
+_SHORT = 200
 _STAMPS = "exits", "hops", "chunk_stamps"
 
 
@@ -150,5 +153,13 @@ def decode(data: bytes) -> Packed:
         for name in _STAMPS:
             setattr(tape, name, [stamp - start if stamp else NEVER for stamp in getattr(tape, name)])
         tape.entries = [stamp - start if stamp > 0 else stamp or NEVER for stamp in tape.entries]
+        tape.changes = [(*change[:5], _told(tape, change[5]), _told(tape, change[6])) for change in tape.changes]
         tape.start = 0
     return tape
+
+
+def _told(tape: Packed, value: str | int | None) -> str | None:
+    """A value of a change that may stand elsewhere."""
+    if not isinstance(value, int):
+        return value
+    return tape.values[value] if value >= 0 else tape.response_headers[-1 - value][1][:_SHORT]

@@ -4,7 +4,7 @@ What a layer spent is what lies between its own stamps and those of the next rea
 boundary; inside the core each stage begins where the one before it ended. So everything adds up to the duration.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline_inspector.packed import NEVER, SKIPPED, Packed
 from pipeline_inspector.records import Layer, Outcome, Plan, Span, SpanKind, State
@@ -235,5 +235,5 @@ class Way:
         return done
 
 
-def _is_better(after: str | None, before: str | None) -> bool:
-    return bool(after and before) and any(after < limit <= before for limit in ("400", "500"))  # type: ignore[operator]
+def _is_better(after: Any, before: Any) -> bool:
+    return bool(after and before) and any(after < limit <= before for limit in ("400", "500"))

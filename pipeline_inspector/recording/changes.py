@@ -1,17 +1,12 @@
 """What changed between two boundaries: snapshots compared, by identity where a comparison could run the user's code.
 
-A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core. Those that repeat from request to
-request are given packed.
+A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core.
 """
 
 from itertools import islice
 from operator import is_
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
-
-from pipeline_inspector.recording.pieces import Known, piece
-from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.tape import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
@@ -22,21 +17,18 @@ from pipeline_inspector.recording.tape import (
     Tape,
 )
 
-Change = tuple[int, str, str, str, str, str | None, str | None]
-Changes = list[Change | msgspec.Raw]
+Told = str | int
+Change = tuple[int, str, str, str, str, Told | None, Told | None]
+Changes = list[Change]
 Attributes = dict[str, Any]
 Named = dict[str, Any]
 Answer = tuple[int, dict[str, tuple[str, str]], Any]
 
-LONGEST = 2000
-
-_SHORT = 200
-_KNOWN = 4000
 _LIMIT = 300
 _WHOSE: Change = (0, "", "", "", "", None, None)
 """Stands for an attribute exchanged at a boundary that nobody looked at: counted rather than told of the wrong layer."""
 
-_UNTOLD = frozenset(
+UNTOLD = frozenset(
     {
         *("_pipeline_tape", "COOKIES", "GET", "headers", "accepted_types", "accepted_types_by_precedence", "_post"),
         *("_files", "_body", "_stream", "_read_started", "_post_parse_error", "_cached_media_type"),
@@ -46,23 +38,24 @@ _UNTOLD = frozenset(
 """Ours, and what Django's request keeps of its own once it was asked for: nobody set these."""
 
 
+class Words(Protocol):
+    """How what changed is told."""
+
+    def attribute(self, name: str, value: Any) -> Told:
+        """A request attribute."""
+
+    def header(self, name: str, value: tuple[str, str]) -> Told:
+        """A header, as the response holds it under its lower-case ``name``."""
+
+    def cookie(self, name: str, value: str) -> Told:
+        """A cookie's value."""
+
+
 class Comparer:
-    """Goes along one tape's boundaries and lists the changes; ``redactor`` says how values may be told."""
+    """Goes along one tape's boundaries and lists the changes, told in ``words``."""
 
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
-        self._told: Known[tuple[str, str], str] = Known(self._tell, _KNOWN, LONGEST)
-        self._texts: Known[tuple[str, str], str] = Known(lambda text: redactor.attribute(*text), _KNOWN, LONGEST)
-        self._came: Known[tuple[int, str, str], msgspec.Raw] = Known(_came, _KNOWN, LONGEST)
-        self._answered: Known[tuple[int, int], msgspec.Raw] = Known(_answered, _KNOWN)
-        self._added: Known[tuple[Any, ...], Changes] = Known(self._add, _KNOWN, LONGEST)
-
-    def header(self, name: str, value: str) -> str:
-        """``value`` of header ``name`` as it may be told. Headers repeat from request to request: known ones are quick."""
-        return self._told[name, value]
-
-    def _tell(self, header: tuple[str, str]) -> str:
-        return self._redactor.header(*header)[:LONGEST]
+    def __init__(self, words: Words) -> None:
+        self._words = words
 
     def changes(self, tape: Tape, hooks: list[tuple[Any, ...]]) -> tuple[Changes, int]:
         """The changes of ``tape``, whose core called ``hooks``, in the order of the way, and how many were cut."""
@@ -123,12 +116,10 @@ class Comparer:
         if not after:
             return before
         if type(after) is list:
-            opaque = self._redactor.opaque
             for name, value in reversed(after):
                 before[name] = value
-                if name not in _UNTOLD:
-                    told = opaque.get(type(value))
-                    found.append(self._came[position, name, told] if told else self._new(position, name, value))
+                if name not in UNTOLD:
+                    found.append(self._new(position, name, value))
             return before
         known = len(before)
         names = [*after]
@@ -139,20 +130,20 @@ class Comparer:
         else:
             for name, old in before.items():
                 value = after.get(name, old)
-                if value is not old and name not in _UNTOLD:
+                if value is not old and name not in UNTOLD:
                     found.append(self._exchanged(position, name, old, value, tape))
         for name, value in islice(after.items(), known, None) if goes_on else after.items():
-            if name not in _UNTOLD and (goes_on or name not in before):
+            if name not in UNTOLD and (goes_on or name not in before):
                 found.append(self._new(0 if name == "resolver_match" else position, name, value))
         if not goes_on:
             found.extend(
-                (position, "request", "attribute", name, "removed", self._describe(name, before[name]), None)
-                for name in before.keys() - after.keys() - _UNTOLD
+                (position, "request", "attribute", name, "removed", self._words.attribute(name, before[name]), None)
+                for name in before.keys() - after.keys() - UNTOLD
             )
         return {**after}
 
     def _new(self, position: int, name: str, value: Any) -> Change:
-        return position, "request", "attribute", name, "added", None, self._describe(name, value)
+        return position, "request", "attribute", name, "added", None, self._words.attribute(name, value)
 
     def _exchanged(self, position: int, name: str, old: object, value: object, tape: Tape) -> Change:
         if name == "resolver_match":  # in every request, by the core
@@ -162,42 +153,31 @@ class Comparer:
             tape.chain.watch(name)
             if not told:
                 return _WHOSE
-        return position, "request", "attribute", name, "changed", self._describe(name, old), self._describe(name, value)
-
-    def _describe(self, name: str, value: Any) -> str:
-        """What the redactor says of an attribute; of a text that comes with every request it is asked once."""
-        return self._texts[name, value] if type(value) is str else self._redactor.attribute(name, value)
+        return (
+            position,
+            "request",
+            "attribute",
+            name,
+            "changed",
+            self._words.attribute(name, old),
+            self._words.attribute(name, value),
+        )
 
     def _responses(self, found: Changes, position: int, before: Answer | None, after: Answer) -> None:
         if before is None:
-            found.append(self._answered[position, after[0]])
+            found.append((position, "response", "status", "status", "added", None, str(after[0])))
             nothing: Answer = (after[0], {}, 0)
             before = nothing
         elif before[0] != after[0]:
             found.append((position, "response", "status", "status", "changed", str(before[0]), str(after[0])))
-        if before[1] is not after[1]:
-            self._headers(found, position, before[1], after[1])
+        if before[1] != after[1]:
+            self._compare(found, position, "header", before[1], after[1])
         if before[2] != after[2]:
             self._compare(found, position, "cookie", before[2] or {}, after[2] or {})
 
-    def _headers(self, found: Changes, position: int, before: Named, after: Named) -> None:
-        """Most layers only add, and the same with every request: what to tell of that is made once."""
-        values = (*after.values(),)
-        known = len(before)
-        if values[:known] != (*before.values(),):
-            self._compare(found, position, "header", before, after)
-        elif len(values) > known:
-            found += self._added[position, *values[known:]]
-
-    def _add(self, headers: tuple[Any, ...]) -> Changes:
-        position, *values = headers
-        told: Changes = []
-        self._compare(told, position, "header", {}, {name.lower(): (name, value) for name, value in values})
-        return [piece(change) for change in told]
-
     def _compare(self, found: Changes, position: int, what: str, before: Named, after: Named) -> None:
         is_header = what == "header"
-        tell = self._tell_header if is_header else self._tell_cookie
+        tell: Any = self._words.header if is_header else self._words.cookie
         for name, value in after.items():
             old: Any = before.get(name)
             if old is value:
@@ -211,19 +191,3 @@ class Comparer:
             value = before[name]
             told = value[0] if is_header else name
             found.append((position, "response", what, told, "removed", tell(name, value), None))
-
-    def _tell_header(self, name: str, value: tuple[str, str]) -> str:
-        return self.header(name, str(value[1]))[:_SHORT]
-
-    def _tell_cookie(self, name: str, value: str) -> str:
-        return self._redactor.cookie(name, value)
-
-
-def _came(attribute: tuple[int, str, str]) -> msgspec.Raw:
-    position, name, told = attribute
-    return piece((position, "request", "attribute", name, "added", None, told))
-
-
-def _answered(answer: tuple[int, int]) -> msgspec.Raw:
-    position, status = answer
-    return piece((position, "response", "status", "status", "added", None, str(status)))

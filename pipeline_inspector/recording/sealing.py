@@ -14,15 +14,14 @@ import msgspec
 from django.conf import settings
 from django.utils import translation
 
-from pipeline_inspector import clock, faults
-from pipeline_inspector.packed import NEVER
+from pipeline_inspector import clock, faults, packed
 from pipeline_inspector.recording import gate, views
-from pipeline_inspector.recording.changes import Comparer
 from pipeline_inspector.recording.errors import ErrorNote
 from pipeline_inspector.recording.heads import HEADERS_KEPT, Head, Heads, Secrets
 from pipeline_inspector.recording.numbering import Texts, thread_name
 from pipeline_inspector.recording.pieces import Known, piece
 from pipeline_inspector.recording.rows import Core, Rows, outer_total, own_pid
+from pipeline_inspector.recording.shapes import LONGEST, Shapes
 from pipeline_inspector.recording.standing import Survey
 from pipeline_inspector.recording.tape import (
     AGAIN,
@@ -78,10 +77,10 @@ class Sealer:
         self._changed = changed
         self._is_first = True
         self._rows = Rows(process, redactor)
-        self._comparer = Comparer(redactor)
+        self._shapes = Shapes(redactor)
         self._heads = Heads(redactor)
         self._servers: Known[tuple[str, int], msgspec.Raw] = Known(self._server)
-        self._answers: Known[tuple[Any, ...], list[msgspec.Raw]] = Known(self._headers)
+        self._headers: Known[tuple[str, str], msgspec.Raw] = Known(self._header, 4000, LONGEST)
         self._prefixes: Known[str, str] = Known(self._prefix)
         self._cost = _calibrate()
 
@@ -92,18 +91,18 @@ class Sealer:
         head = self._head(tape)
         texts, threads = Texts(), {tape.thread: 0}
         core, hooks, events = self._events(tape, start, texts, threads) if tape.events else _NOTHING_RAN
-        changes, cut = self._comparer.changes(tape, hooks)
+        changes, cut, values = self._shapes.changes(tape, hooks)
         final = tape.response or _last_answer(slots)
         view, name = self._view(tape)
         route = self._route(tape)
         errors = [self._error(error, start, texts) for error in tape.errors or ()]
-        hops = [*slots[HOP_START::STRIDE], *slots[HOP_END::STRIDE]]
+        hops = slots[HOP_START::STRIDE]
         queries = len(events[_QUERIES])
         content = (
             start,
             slots[ENTRY::STRIDE],
             slots[EXIT::STRIDE],
-            hops if any(hops) else (),
+            hops + slots[HOP_END::STRIDE] if any(hops) else (),
             tape.opened_at,
             tape.end,
             tape.closed_at,
@@ -129,6 +128,7 @@ class Sealer:
             way.sent or tape.body_bytes,
             tape.streaming,
             changes,
+            values,
             None if route is None else route[1],
             _urlconf(tape),
             _urlconf_setter(tape),
@@ -184,7 +184,8 @@ class Sealer:
         redactor = self._redactor
         called: list[tuple[Any, ...]] = []
         in_hooks = answerer = 0
-        hooks, renders, again, queries, templates, cache_calls, logs = events = [], [], [], [], [], [], []
+        events: Events = ([], [], [], [], [], [], [])
+        hooks, renders, again, queries, templates, cache_calls, logs = events
         left = tape.slots[EXIT] or sys.maxsize
         for event in tape.events:
             kind = event[0]
@@ -278,15 +279,15 @@ class Sealer:
         return "/" if ended == "/" else self._redactor.text(ended)[:TEXT_KEPT]
 
     def _response_headers(self, final: tuple[Any, ...]) -> list[Any]:
-        found: list[Any] = self._answers[(*final[1].values(),)]
+        found: list[Any] = [*map(self._headers.__getitem__, final[1].values())]
         if final[2]:
-            told = [("Set-Cookie", f"{name}={self._redactor.cookie(name, value)}") for name, value in final[2].items()]
-            found = [*found, *told]
+            cookie = self._redactor.cookie
+            found += [("Set-Cookie", f"{name}={cookie(name, value)}") for name, value in final[2].items()]
         return found[:HEADERS_KEPT] if len(found) > HEADERS_KEPT else found
 
-    def _headers(self, headers: tuple[Any, ...]) -> list[msgspec.Raw]:
-        header = self._comparer.header
-        return [piece((name, header(name, str(value)))) for name, value in headers]
+    def _header(self, header: tuple[str, str]) -> msgspec.Raw:
+        name, value = header
+        return piece((name, self._redactor.header(name, str(value))[:LONGEST]))
 
 
 @lru_cache(maxsize=1000)
@@ -311,7 +312,7 @@ def _calibrate() -> float:
 
 
 def _since(stamp: int, start: int) -> int:
-    return stamp - start if stamp else NEVER
+    return stamp - start if stamp else packed.NEVER
 
 
 def _last_answer(slots: list[Any]) -> tuple[Any, ...] | None:
