@@ -1,7 +1,9 @@
 """The packed tape: what sealing writes and assembly reads. Positional, so that it is small; new fields go to the end.
 
-Times are nanoseconds from the request's start; ``NEVER`` stands for a moment that did not come. ``text`` numbers point
-into ``texts``, ``thread`` numbers into ``threads``. Positions count from the inside: 0 is the core.
+Sealing writes the stamps of the way as the clock gave them, 0 where a moment did not come: taking the request's start off
+each is left to whoever reads. Once opened, all times are nanoseconds from the start, and ``NEVER`` stands for a moment
+that did not come. ``text`` numbers point into ``texts``, ``thread`` numbers into ``threads`` (0: the thread it began in).
+Positions count from the inside: 0 is the core.
 """
 
 from typing import Any
@@ -9,18 +11,8 @@ from typing import Any
 import msgspec
 
 NEVER = -(1 << 62)
-
-NOT_REACHED, REACHED, SKIPPED = range(3)
-
-
-class PackedSlot(msgspec.Struct, array_like=True):
-    """One layer's or the core's stamps. ``reached`` is NOT_REACHED, REACHED or SKIPPED (off)."""
-
-    reached: int = NOT_REACHED
-    entry: int = NEVER
-    exit: int = NEVER
-    hop_start: int = NEVER
-    hop_end: int = NEVER
+SKIPPED = -1
+"""The entry of a layer that was off."""
 
 
 class PackedError(msgspec.Struct, array_like=True):
@@ -38,7 +30,7 @@ class PackedError(msgspec.Struct, array_like=True):
 
 
 class PackedView(msgspec.Struct, array_like=True):
-    """The view and its stamps."""
+    """The view."""
 
     name: str
     kind: str
@@ -47,10 +39,6 @@ class PackedView(msgspec.Struct, array_like=True):
     atomic: bool
     method: str
     decorators: list[str]
-    made: int
-    start: int
-    end: int
-    thread: int
     is_async: bool = False
 
 
@@ -64,34 +52,66 @@ class PackedRoute(msgspec.Struct, array_like=True):
     converters: dict[str, str]
 
 
-class Packed(msgspec.Struct, array_like=True):
-    """One request's tape as plain data."""
+class PackedServer(msgspec.Struct, array_like=True):
+    """Who served."""
 
-    slots: list[PackedSlot]
-    opened: int
-    end: int
-    closed: int
-    finished: int
-    own_cost: int
     interface: str
     pid: int
     process: str
     process_started_at: str
-    thread: str
+
+
+class PackedRequest(msgspec.Struct, array_like=True):
+    """What came in."""
+
     scheme: str
     http_version: str
     client: str
-    request_headers: list[tuple[str, str]]
+    headers: list[tuple[str, str]]
     body_bytes: int | None
+
+
+class Packed(msgspec.Struct, array_like=True):
+    """One request's tape as plain data. ``entries`` and ``exits`` hold a stamp for each position; ``hops`` those of all
+    hops' starts, then of their ends; empty where no hop is. What was and is in ``changes`` may be told by a number: from 0
+    on in ``values``, from -1 down in ``response_headers``; once opened it is told in words."""
+
+    start: int
+    entries: list[int]
+    exits: list[int]
+    hops: list[int]
+    opened: int
+    end: int
+    closed: int
+    finished: int
+    resolve_start: int
+    resolve_end: int
+    view_made: int
+    view_start: int
+    view_end: int
+    called: int
+    started: int
+    response_started: int
+    first_byte: int
+    last_byte: int
+    prefixed: int
+    chunk_stamps: list[int]
+    chunks: int
+    prefix: str
+    own_cost: int
+    server: PackedServer
+    request: PackedRequest
     response_headers: list[tuple[str, str]]
     response_bytes: int | None
     streaming: bool
-    changes: list[tuple[int, str, str, str, str, str | None, str | None]]
-    resolve: tuple[int, int]
+    changes: list[tuple[int, str, str, str, str, str | int | None, str | int | None]]
+    values: list[str]
     route: PackedRoute | None
     urlconf: str
+    urlconf_set_by: int | None
     tried: list[str]
     view: PackedView | None
+    view_thread: int
     errors: list[PackedError]
     hooks: list[tuple[int, int, int, int, str, bool, int, int, str | None]]
     renders: list[tuple[int, int, int]]
@@ -100,13 +120,17 @@ class Packed(msgspec.Struct, array_like=True):
     templates: list[tuple[Any, ...]]
     cache_calls: list[tuple[Any, ...]]
     logs: list[tuple[Any, ...]]
-    way: tuple[int, int, int, int, int, int, int] | None
-    chunk_stamps: list[int]
     dropped: tuple[int, int, int]
     texts: list[str]
     threads: list[str]
-    urlconf_set_by: int | None = None
-    prefixed: tuple[int, str] | None = None
+
+
+_MOMENTS = (
+    *("opened", "end", "closed", "finished", "resolve_start", "resolve_end", "view_made", "view_start", "view_end"),
+    *("called", "started", "response_started", "first_byte", "last_byte", "prefixed"),
+)
+_SHORT = 200
+_STAMPS = "exits", "hops", "chunk_stamps"
 
 
 def _plain(value: Any) -> str:
@@ -115,4 +139,27 @@ def _plain(value: Any) -> str:
 
 
 encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
-decode = msgspec.msgpack.Decoder(Packed).decode
+_decode = msgspec.msgpack.Decoder(Packed).decode
+
+
+def decode(data: bytes) -> Packed:
+    """The tape held in ``data``, its times from the start on. Raises ``msgspec.MsgspecError``."""
+    tape = _decode(data)
+    start = tape.start
+    if start:
+        for name in _MOMENTS:
+            stamp = getattr(tape, name)
+            setattr(tape, name, stamp - start if stamp else NEVER)
+        for name in _STAMPS:
+            setattr(tape, name, [stamp - start if stamp else NEVER for stamp in getattr(tape, name)])
+        tape.entries = [stamp - start if stamp > 0 else stamp or NEVER for stamp in tape.entries]
+        tape.changes = [(*change[:5], _told(tape, change[5]), _told(tape, change[6])) for change in tape.changes]
+        tape.start = 0
+    return tape
+
+
+def _told(tape: Packed, value: str | int | None) -> str | None:
+    """A value of a change that may stand elsewhere."""
+    if not isinstance(value, int):
+        return value
+    return tape.values[value] if value >= 0 else tape.response_headers[-1 - value][1][:_SHORT]

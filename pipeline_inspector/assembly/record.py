@@ -52,11 +52,11 @@ class _Record:
                 method=row.method,
                 path=row.path,
                 query=row.query,
-                scheme=tape.scheme,
-                http_version=tape.http_version,
-                client=tape.client,
-                headers=tape.request_headers,
-                body_bytes=tape.body_bytes,
+                scheme=tape.request.scheme,
+                http_version=tape.request.http_version,
+                client=tape.request.client,
+                headers=tape.request.headers,
+                body_bytes=tape.request.body_bytes,
             ),
             response=self._response(),
             route=self._route(),
@@ -76,11 +76,10 @@ class _Record:
         )
 
     def _sends(self) -> None:
-        way = self.tape.way
-        if way is not None and way[2] != NEVER:
-            end = way[4] if way[4] != NEVER else self.tape.closed
-            if end != NEVER and end >= way[2]:
-                self.way.add("send", "send", None, way[2], end - way[2])
+        began = self.tape.response_started
+        end = self._sent_last()
+        if NEVER not in (began, end) and end >= began:
+            self.way.add("send", "send", None, began, end - began)
         places = Places(self.way.spans)
         for at, position in self.tape.again:
             layer = self.way.layer(position)
@@ -105,52 +104,52 @@ class _Record:
     def _server(self) -> Server:
         tape = self.tape
         return Server(
-            interface="asgi" if tape.interface == "asgi" else "wsgi",
+            interface="asgi" if tape.server.interface == "asgi" else "wsgi",
             software=self.plan.software,
-            pid=tape.pid,
-            thread=tape.thread,
-            process_started_at=tape.process_started_at,
-            process=tape.process,
+            pid=tape.server.pid,
+            thread=tape.threads[0],
+            process_started_at=tape.server.process_started_at,
+            process=tape.server.process,
             call_path=self.plan.call_path,
             stages=self._stages(),
         )
 
     def _stages(self) -> list[Stage]:
-        way = self.tape.way or (NEVER,) * 5
-        chunks = self.tape.chunk_stamps
-        prefixed, prefix = self.tape.prefixed or (NEVER, "")
+        tape = self.tape
         named = [
-            ("handler called", way[0]),
-            ("set_script_prefix", prefixed),
-            ("request_started", way[1]),
-            ("request object made", self.tape.opened),
+            ("handler called", tape.called),
+            ("set_script_prefix", tape.prefixed),
+            ("request_started", tape.started),
+            ("request object made", tape.opened),
             ("get_response", 0),
-            ("response made", self.tape.end),
-            ("start_response" if self.tape.interface == "wsgi" else "http.response.start", way[2]),
-            ("first byte", way[3]),
-            *((f"chunk {number}", at) for number, at in enumerate(chunks[1:], 2)),
-            ("last byte", way[4]),
-            ("close", self.tape.closed),
-            ("request_finished", self.tape.finished),
+            ("response made", tape.end),
+            ("start_response" if tape.server.interface == "wsgi" else "http.response.start", tape.response_started),
+            ("first byte", tape.first_byte),
+            *((f"chunk {number}", at) for number, at in enumerate(tape.chunk_stamps[1:], 2)),
+            ("last byte", tape.last_byte),
+            ("close", tape.closed),
+            ("request_finished", tape.finished),
         ]
-        values = {"set_script_prefix": prefix}
+        values = {"set_script_prefix": tape.prefix}
         return [Stage(name, at, values.get(name, "")) for name, at in named if at != NEVER]
+
+    def _sent_last(self) -> int:
+        return self.tape.last_byte if self.tape.last_byte != NEVER else self.tape.closed
 
     def _response(self) -> Response | None:
         tape = self.tape
         if self.row.status is None:
             return None
-        way = tape.way
-        sent_last = way[4] if way is not None and way[4] != NEVER else tape.closed
+        last = self._sent_last()
         return Response(
             status=self.row.status,
             reason=_reason(self.row.status),
             headers=tape.response_headers,
             streaming=tape.streaming,
             body_bytes=tape.response_bytes,
-            first_byte_ns=way[3] if way is not None and way[3] != NEVER else None,
-            last_byte_ns=sent_last if sent_last != NEVER else None,
-            chunks=way[5] if way is not None else 0,
+            first_byte_ns=tape.first_byte if tape.first_byte != NEVER else None,
+            last_byte_ns=last if last != NEVER else None,
+            chunks=tape.chunks,
             closed=tape.closed != NEVER,
         )
 

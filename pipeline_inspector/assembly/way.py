@@ -4,10 +4,9 @@ What a layer spent is what lies between its own stamps and those of the next rea
 boundary; inside the core each stage begins where the one before it ended. So everything adds up to the duration.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pipeline_inspector import packed
-from pipeline_inspector.packed import NEVER, Packed, PackedSlot
+from pipeline_inspector.packed import NEVER, SKIPPED, Packed
 from pipeline_inspector.records import Layer, Outcome, Plan, Span, SpanKind, State
 
 
@@ -29,11 +28,12 @@ class Way:
         self.tape = tape
         self.plan = plan
         self.state = state
-        self.count = len(plan.layers) or len(tape.slots) - 1
+        self.entries, self.exits = tape.entries, tape.exits
+        self.count = len(plan.layers) or len(tape.entries) - 1
         self.spans: list[Span] = []
         self.end = tape.end if tape.end != NEVER else max(tape.closed, tape.finished, 0)
         self.layers = self._named_layers()
-        self.reached = [p for p in range(len(tape.slots) - 1, -1, -1) if tape.slots[p].reached == packed.REACHED]
+        self.reached = [p for p in range(len(self.entries) - 1, -1, -1) if self.entries[p] >= 0]
         self._outcomes()
         self._times()
 
@@ -53,7 +53,8 @@ class Way:
         parent: int | None = None,
     ) -> int:
         """Add a span and give its id. ``thread`` is a number of the tape's, -1: the thread it began in."""
-        told = self.tape.threads[thread] if 0 <= thread < len(self.tape.threads) else self.tape.thread
+        threads = self.tape.threads
+        told = threads[thread if 0 <= thread < len(threads) else 0]
         self.spans.append(Span(len(self.spans) + 1, parent, kind, name, layer, start, length, told))
         return len(self.spans)
 
@@ -76,11 +77,11 @@ class Way:
         ]
 
     def _outcomes(self) -> None:
-        for position in range(1, len(self.tape.slots)):
+        for position in range(1, len(self.entries)):
             layer = self.layer(position)
             if layer is not None:
-                layer.enabled = self.tape.slots[position].reached != packed.SKIPPED
-                layer.outcome = self._outcome(position, self.tape.slots[position])
+                layer.enabled = self.entries[position] != SKIPPED
+                layer.outcome = self._outcome(position)
         for error in self.tape.errors:
             if error.rescued_by is not None and error.rescued_by[0].startswith(("hook:", "layer")):
                 self._mark(error.rescued_by[1], "rescued")
@@ -92,16 +93,16 @@ class Way:
         if layer is not None:
             layer.outcome = outcome
 
-    def _outcome(self, position: int, slot: PackedSlot) -> Outcome:
-        if slot.reached == packed.SKIPPED:
+    def _outcome(self, position: int) -> Outcome:
+        if self.entries[position] == SKIPPED:
             return "off"
-        if slot.reached == packed.NOT_REACHED:
+        if self.entries[position] == NEVER:
             return "not_reached"
         if any(error.where[1] == position for error in self.tape.errors):
             return "raised"
         if any(hook[3] == position and hook[4] == "process_view" and hook[5] for hook in self.tape.hooks):
             return "answered"
-        if position == self.reached[-1] and slot.exit != NEVER and self.state != "aborted":
+        if position == self.reached[-1] and self.exits[position] != NEVER and self.state != "aborted":
             return "answered"
         return "passed"
 
@@ -119,9 +120,9 @@ class Way:
     def _times(self) -> None:
         if not self.reached:
             return
-        slots, end = self.tape.slots, self.end
+        end = self.end
         first = self.reached[0]
-        top_in = slots[first].entry if self.plan.top_hop else 0
+        top_in = self.entries[first] if self.plan.top_hop else 0
         top_out = end - self._exit(first) if self.plan.top_hop else 0
         self._hop(first, 0, top_in, self._exit(first), top_out)
         entered, left = top_in, end - top_out
@@ -133,22 +134,22 @@ class Way:
                 self._self_time(outer, entered, left, left, left)
                 return
             hop_start, hop_end = self._hop_between(outer, inner)
-            inner_in, inner_out = slots[inner].entry, self._exit(inner)
+            inner_in, inner_out = self.entries[inner], self._exit(inner)
             self._self_time(outer, entered, hop_start, hop_end, left)
             self._hop(inner, hop_start, inner_in - hop_start, inner_out, hop_end - inner_out)
             entered, left = inner_in, inner_out
 
     def _exit(self, position: int) -> int:
-        left = self.tape.slots[position].exit
-        return left if left != NEVER else max(self.end, self.tape.slots[position].entry)
+        left = self.exits[position]
+        return left if left != NEVER else max(self.end, self.entries[position])
 
     def _hop_between(self, outer: int, inner: int) -> tuple[int, int]:
-        slots = self.tape.slots
-        for position in range(outer - 1, inner - 1, -1):
-            if slots[position].hop_start != NEVER:
-                ended = slots[position].hop_end
-                return slots[position].hop_start, ended if ended != NEVER else self._exit(inner)
-        return slots[inner].entry, self._exit(inner)
+        hops, count = self.tape.hops, len(self.entries)
+        for position in range(outer - 1, inner - 1, -1) if hops else ():
+            if hops[position] != NEVER:
+                ended = hops[count + position]
+                return hops[position], ended if ended != NEVER else self._exit(inner)
+        return self.entries[inner], self._exit(inner)
 
     def _self_time(self, position: int, entered: int, called: int, returned: int, left: int) -> None:
         layer = self.layer(position)
@@ -181,8 +182,8 @@ class Way:
     def _core_items(self) -> list[Item]:
         tape = self.tape
         items: list[Item] = []
-        if NEVER not in tape.resolve:
-            items.append(Item("resolve", "URL resolver", None, *tape.resolve, -1))
+        if NEVER not in (tape.resolve_start, tape.resolve_end):
+            items.append(Item("resolve", "URL resolver", None, tape.resolve_start, tape.resolve_end, -1))
         for start, end, thread, position, name, _, inner_start, inner_end, _ in tape.hooks:
             layer = self.layer(position)
             told = f"{layer.name if layer else position}.{name}"
@@ -194,13 +195,13 @@ class Way:
             else:
                 items.append(Item("hook", told, index, start, end, thread))
         items += self._view_items()
-        view = tape.view
+        asgi = tape.server.interface == "asgi"
         for start, end, thread in tape.renders:
-            if view is None or view.start == NEVER or not view.start <= start <= view.end:
-                if tape.interface == "asgi":
+            if tape.view is None or tape.view_start == NEVER or not tape.view_start <= start <= tape.view_end:
+                if asgi:
                     items.append(Item("hop", "to render", None, start, start, thread))
                 items.append(Item("render", "render", None, start, end, thread))
-                if tape.interface == "asgi":
+                if asgi:
                     items.append(Item("hop", "back from render", None, end, end, thread))
         for error in tape.errors:
             if error.rescued_by == ("django", 0):
@@ -209,18 +210,18 @@ class Way:
         return self._stretched(items)
 
     def _view_items(self) -> list[Item]:
-        view = self.tape.view
-        if view is None or view.start == NEVER:
+        tape, view = self.tape, self.tape.view
+        if view is None or tape.view_start == NEVER:
             return []
-        end = view.end if view.end != NEVER else self.end
+        start, end = tape.view_start, tape.view_end if tape.view_end != NEVER else self.end
         name = view.name.rpartition(".")[2] + (f".{view.method}" if view.method else "")
-        item = Item("view", name, None, view.start, end, view.thread)
-        if view.is_async == (self.tape.interface == "asgi"):
+        item = Item("view", name, None, start, end, tape.view_thread)
+        if view.is_async == (tape.server.interface == "asgi"):
             return [item]
         return [
-            Item("hop", "to the view", None, view.made, view.start, view.thread),
+            Item("hop", "to the view", None, tape.view_made, start, tape.view_thread),
             item,
-            Item("hop", "back from the view", None, end, end, view.thread),
+            Item("hop", "back from the view", None, end, end, tape.view_thread),
         ]
 
     @staticmethod
@@ -234,5 +235,5 @@ class Way:
         return done
 
 
-def _is_better(after: str | None, before: str | None) -> bool:
-    return bool(after and before) and any(after < limit <= before for limit in ("400", "500"))  # type: ignore[operator]
+def _is_better(after: Any, before: Any) -> bool:
+    return bool(after and before) and any(after < limit <= before for limit in ("400", "500"))

@@ -5,37 +5,30 @@ A change is ``(position, on, what, name, kind, before, after)``; position 0 is t
 
 from itertools import islice
 from operator import is_
-from typing import Any
+from typing import Any, Protocol
 
-from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.tape import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
     COOKIES,
-    EXIT,
     HEADERS,
-    HOOK,
-    OFF,
     STATUS,
     STRIDE,
     Tape,
 )
 
-Change = tuple[int, str, str, str, str, str | None, str | None]
+Told = str | int
+Change = tuple[int, str, str, str, str, Told | None, Told | None]
+Changes = list[Change]
 Attributes = dict[str, Any]
 Named = dict[str, Any]
 Answer = tuple[int, dict[str, tuple[str, str]], Any]
 
-LONGEST = 2000
-
-_NOT_ENTERED = 0, OFF
-_SHORT = 200
-_KNOWN = 4000
 _LIMIT = 300
 _WHOSE: Change = (0, "", "", "", "", None, None)
 """Stands for an attribute exchanged at a boundary that nobody looked at: counted rather than told of the wrong layer."""
 
-_UNTOLD = frozenset(
+UNTOLD = frozenset(
     {
         *("_pipeline_tape", "COOKIES", "GET", "headers", "accepted_types", "accepted_types_by_precedence", "_post"),
         *("_files", "_body", "_stream", "_read_started", "_post_parse_error", "_cached_media_type"),
@@ -45,45 +38,42 @@ _UNTOLD = frozenset(
 """Ours, and what Django's request keeps of its own once it was asked for: nobody set these."""
 
 
+class Words(Protocol):
+    """How what changed is told."""
+
+    def attribute(self, name: str, value: Any) -> Told:
+        """A request attribute."""
+
+    def header(self, name: str, value: tuple[str, str]) -> Told:
+        """A header, as the response holds it under its lower-case ``name``."""
+
+    def cookie(self, name: str, value: str) -> Told:
+        """A cookie's value."""
+
+
 class Comparer:
-    """Goes along one tape's boundaries and lists the changes; ``redactor`` says how values may be told."""
+    """Goes along one tape's boundaries and lists the changes, told in ``words``."""
 
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
-        self._told: dict[tuple[str, ...], str] = {}
-        self._added: dict[tuple[int, tuple[tuple[str, str], ...]], list[Change]] = {}
+    def __init__(self, words: Words) -> None:
+        self._words = words
 
-    def header(self, name: str, value: str) -> str:
-        """``value`` of header ``name`` as it may be told. Headers repeat from request to request: known ones are quick."""
-        known = self._told.get((name, value))
-        if known is None:
-            known = self._redactor.header(name, value)[:LONGEST]
-            self._remember((name, value), known)
-        return known
-
-    def _remember(self, key: tuple[str, ...], told: str) -> None:
-        if len(self._told) >= _KNOWN:
-            self._told.clear()
-        if len(key[1]) <= LONGEST:
-            self._told[key] = told
-
-    def changes(self, tape: Tape) -> tuple[list[Change], int]:
-        """The changes of ``tape`` in the order of the way, and how many were cut."""
-        found: list[Change] = []
+    def changes(self, tape: Tape, hooks: list[tuple[Any, ...]]) -> tuple[Changes, int]:
+        """The changes of ``tape``, whose core called ``hooks``, in the order of the way, and how many were cut."""
+        found: Changes = []
         slots = tape.slots
-        reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] not in _NOT_ENTERED]
+        reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] > 0]
         if not reached:
             return found, 0
         outer = reached[0]
         attributes = {**slots[outer + ATTRIBUTES_IN]} if slots[outer + ATTRIBUTES_IN] else {}
-        for base in reached[1:]:
+        for base in reached:
             after = slots[base + ATTRIBUTES_IN]
-            if after:
+            if after and base is not reached[0]:
                 attributes = self._attributes(found, outer // STRIDE, attributes, after, tape)
             outer = base
         response = None
         if outer == 0:
-            attributes, response = self._core(found, tape, attributes)
+            attributes, response = self._core(found, tape, attributes, hooks)
         reached.reverse()
         for base in reached:
             after = slots[base + ATTRIBUTES_OUT]
@@ -92,7 +82,7 @@ class Comparer:
             status = slots[base + STATUS]
             if status:
                 headers = slots[base + HEADERS]
-                if headers == 0:
+                if type(headers) is int:
                     headers = response[1] if response else {}
                 answer = status, headers, slots[base + COOKIES]
                 self._responses(found, base // STRIDE, response, answer)
@@ -102,51 +92,58 @@ class Comparer:
         if tape.chain.watched:
             told = [change for change in found if change is not _WHOSE]
             cut, found = len(found) - len(told), told
-        return found[:_LIMIT], cut + max(0, len(found) - _LIMIT)
+        return (found, cut) if len(found) <= _LIMIT else (found[:_LIMIT], cut + len(found) - _LIMIT)
 
-    def _core(self, found: list[Change], tape: Tape, attributes: Attributes) -> tuple[Attributes, Answer | None]:
+    def _core(
+        self, found: Changes, tape: Tape, attributes: Attributes, hooks: list[tuple[Any, ...]]
+    ) -> tuple[Attributes, Answer | None]:
         response: Answer | None = None
-        if tape.match is not None and attributes.get("resolver_match", tape.match) is not tape.match:
-            found.append(self._exchanged(0, "resolver_match", attributes["resolver_match"], tape.match, tape))
-            attributes["resolver_match"] = tape.match
-        for event in tape.events:
-            if event[0] != HOOK or 0 < tape.slots[EXIT] < event[1]:
-                continue
+        match = tape.match
+        if match is not None and attributes.get("resolver_match", match) is not match:
+            found.append(self._exchanged(0, "resolver_match", attributes["resolver_match"], match, tape))
+            attributes["resolver_match"] = match
+        for event in hooks:
             position, after, answer = event[4], event[7], event[8]
-            attributes = self._attributes(found, position, attributes, after, tape)
+            if after:
+                attributes = self._attributes(found, position, attributes, after, tape)
             if answer is not None:
                 self._responses(found, position if event[5] else 0, response, answer)
                 response = answer
         return attributes, response
 
-    def _attributes(self, found: list[Change], position: int, before: Attributes, after: Any, tape: Tape) -> Attributes:
+    def _attributes(self, found: Changes, position: int, before: Attributes, after: Any, tape: Tape) -> Attributes:
         """Adds what differs; gives what is known after that, for further use. Nothing kept: nothing was seen to differ."""
         if not after:
             return before
-        describe = self._describe
         if type(after) is list:
             for name, value in reversed(after):
                 before[name] = value
-                if name not in _UNTOLD:
-                    found.append((position, "request", "attribute", name, "added", None, describe(name, value)))
+                if name not in UNTOLD:
+                    found.append(self._new(position, name, value))
             return before
         known = len(before)
-        goes_on = [*before] == [*after][:known]
-        if not goes_on or not all(map(is_, before.values(), after.values())):
+        names = [*after]
+        goes_on = [*before] == names[:known]
+        if goes_on and all(map(is_, before.values(), after.values())):
+            if len(names) == known:
+                return before
+        else:
             for name, old in before.items():
                 value = after.get(name, old)
-                if value is not old and name not in _UNTOLD:
+                if value is not old and name not in UNTOLD:
                     found.append(self._exchanged(position, name, old, value, tape))
         for name, value in islice(after.items(), known, None) if goes_on else after.items():
-            if name not in _UNTOLD and (goes_on or name not in before):
-                owner = 0 if name == "resolver_match" else position
-                found.append((owner, "request", "attribute", name, "added", None, describe(name, value)))
+            if name not in UNTOLD and (goes_on or name not in before):
+                found.append(self._new(0 if name == "resolver_match" else position, name, value))
         if not goes_on:
             found.extend(
-                (position, "request", "attribute", name, "removed", describe(name, before[name]), None)
-                for name in before.keys() - after.keys() - _UNTOLD
+                (position, "request", "attribute", name, "removed", self._words.attribute(name, before[name]), None)
+                for name in before.keys() - after.keys() - UNTOLD
             )
         return {**after}
+
+    def _new(self, position: int, name: str, value: Any) -> Change:
+        return position, "request", "attribute", name, "added", None, self._words.attribute(name, value)
 
     def _exchanged(self, position: int, name: str, old: object, value: object, tape: Tape) -> Change:
         if name == "resolver_match":  # in every request, by the core
@@ -156,19 +153,17 @@ class Comparer:
             tape.chain.watch(name)
             if not told:
                 return _WHOSE
-        return position, "request", "attribute", name, "changed", self._describe(name, old), self._describe(name, value)
+        return (
+            position,
+            "request",
+            "attribute",
+            name,
+            "changed",
+            self._words.attribute(name, old),
+            self._words.attribute(name, value),
+        )
 
-    def _describe(self, name: str, value: Any) -> str:
-        """What the redactor says of an attribute; of a text that comes with every request it is asked once."""
-        if type(value) is not str:
-            return self._redactor.attribute(name, value)
-        known = self._told.get((name, value, ""))
-        if known is None:
-            known = self._redactor.attribute(name, value)
-            self._remember((name, value, ""), known)
-        return known
-
-    def _responses(self, found: list[Change], position: int, before: Answer | None, after: Answer) -> None:
+    def _responses(self, found: Changes, position: int, before: Answer | None, after: Answer) -> None:
         if before is None:
             found.append((position, "response", "status", "status", "added", None, str(after[0])))
             nothing: Answer = (after[0], {}, 0)
@@ -176,31 +171,13 @@ class Comparer:
         elif before[0] != after[0]:
             found.append((position, "response", "status", "status", "changed", str(before[0]), str(after[0])))
         if before[1] != after[1]:
-            self._headers(found, position, before[1], after[1])
+            self._compare(found, position, "header", before[1], after[1])
         if before[2] != after[2]:
             self._compare(found, position, "cookie", before[2] or {}, after[2] or {})
 
-    def _headers(self, found: list[Change], position: int, before: Named, after: Named) -> None:
-        """Most layers only add, and the same with every request: what to tell of that is made once."""
-        values = (*after.values(),)
-        known = len(before)
-        if values[:known] != (*before.values(),):
-            self._compare(found, position, "header", before, after)
-            return
-        key = position, values[known:]
-        told = self._added.get(key)
-        if told is None:
-            told = []
-            self._compare(told, position, "header", before, after)
-            if len(self._added) >= _KNOWN:
-                self._added.clear()
-            if all(len(value[1]) <= LONGEST for value in key[1]):
-                self._added[key] = told
-        found += told
-
-    def _compare(self, found: list[Change], position: int, what: str, before: Named, after: Named) -> None:
+    def _compare(self, found: Changes, position: int, what: str, before: Named, after: Named) -> None:
         is_header = what == "header"
-        tell = self._tell_header if is_header else self._tell_cookie
+        tell: Any = self._words.header if is_header else self._words.cookie
         for name, value in after.items():
             old: Any = before.get(name)
             if old is value:
@@ -214,9 +191,3 @@ class Comparer:
             value = before[name]
             told = value[0] if is_header else name
             found.append((position, "response", what, told, "removed", tell(name, value), None))
-
-    def _tell_header(self, name: str, value: tuple[str, str]) -> str:
-        return self.header(name, str(value[1]))[:_SHORT]
-
-    def _tell_cookie(self, name: str, value: str) -> str:
-        return self._redactor.cookie(name, value)

@@ -6,90 +6,83 @@ search per known value; only a record that holds one is written again. A form co
 """
 
 from collections.abc import Callable, Iterator
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, unquote_plus
 
 import msgspec
 
 from pipeline_inspector import packed
-from pipeline_inspector.recording.heads import LONGEST, Head, is_secret_cookie
+from pipeline_inspector.recording.heads import LONGEST, SHORTEST, Head, Secrets, is_secret_cookie, secrets
+from pipeline_inspector.recording.pieces import writable
 from pipeline_inspector.recording.redaction import Redactor
-from pipeline_inspector.recording.secret_texts import MASK, as_text
+from pipeline_inspector.recording.secret_texts import MASK
 from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import Sealed, Summary
 
-SHORTEST, SHORTEST_WORD = 6, 16
-AT_MOST = 100
 
-
-class Known(NamedTuple):
-    """Values of secrets, longest first. ``plain`` are those among them that could as well be a word of the site's own:
-    they are hidden where values stand, but not in paths and SQL."""
-
-    secrets: tuple[str, ...] = ()
-    plain: frozenset[str] = frozenset()
-
-
-def known(tape: Tape, redactor: Redactor, head: Head) -> Known:
+def known(tape: Tape, redactor: Redactor, head: Head) -> Secrets:
     """What ``tape``'s request, with the headers ``head``, and its answer hold under the name of a secret."""
-    found: set[str] = set()
-    plain: set[str] = set()
-    for value in chain(head.secrets, _values(tape, redactor)):
-        if SHORTEST <= len(value) <= LONGEST and value not in found:
-            if len(value) < SHORTEST_WORD and value.replace("_", "a").isalpha():
-                plain.add(value)
-            found.add(value)
-            if not value.isalnum():
-                found.update((quote(value, safe="/~"), repr(value)[1:-1]))
-            if len(found) >= AT_MOST:
-                break
-    found.update(_of_path(tape, redactor))
-    return Known(tuple(sorted(found, key=len, reverse=True)), frozenset(plain))
+    match, answer = tape.match, tape.response
+    kwargs = match.kwargs if match is not None else None
+    query = tape.meta.get("QUERY_STRING")
+    attributes = tape.attributes
+    if not (kwargs or query or (answer is not None and answer[2]) or (attributes and "_post" in attributes)):
+        return head.secrets
+    values, of_path = [*_values(tape, redactor)], [*_of_path(kwargs or {}, redactor)]
+    return secrets([*head.found, *values], of_path) if values or of_path else head.secrets
 
 
-def close(summary: Summary, content: packed.Packed, plan_id: str, of: Known) -> Sealed:
-    """The record of ``summary`` and ``content`` without the secrets ``of`` it, and with no text that cannot be written."""
+def close(summary: Summary, content: tuple[Any, ...], plan_id: str, of: Secrets) -> Sealed:
+    """The record of ``summary`` and ``content``, the fields of a ``Packed``, without the secrets ``of`` it, and with no
+    text that cannot be written."""
     try:
         payload = packed.encode(content)
-        f"{summary.path}{summary.method}{summary.view}{summary.route}{summary.note}".encode()
-        clean = not any(secret.encode("utf-8", "replace") in payload for secret in of.secrets)
-    except UnicodeEncodeError:  # half a surrogate pair: a server or the site made text of bytes
-        content = msgspec.convert(_writable(msgspec.to_builtins(content)), packed.Packed)
-        summary = msgspec.convert(_writable(msgspec.to_builtins(summary)), Summary)
-        clean = False
-    if not clean:
-        _hide(content, of)
-        payload = packed.encode(content)
-    return Sealed(row(summary, of), payload, plan_id)
+        if not (summary.path.isascii() and summary.method.isascii()):
+            f"{summary.path}{summary.method}".encode()
+    except UnicodeEncodeError:
+        payload = _without(packed.encode(writable(content)), of)
+        summary = msgspec.convert(writable(msgspec.to_builtins(summary)), Summary)
+    if of.values:
+        for secret in of.written:
+            if secret in payload:
+                payload = _without(payload, of)
+                break
+        summary = row(summary, of)
+    return Sealed(summary, payload, plan_id)
 
 
-def row(summary: Summary, of: Known) -> Summary:
+def row(summary: Summary, of: Secrets) -> Summary:
     """``summary`` without the secrets ``of`` its request."""
-    for secret in of.secrets:
+    for secret in of.values:
         if secret not in of.plain:
             summary.path = summary.path.replace(secret, MASK)
             summary.query = summary.query.replace(secret, MASK)
     return summary
 
 
-def _hide(content: packed.Packed, of: Known) -> None:
+def _without(payload: bytes, of: Secrets) -> bytes:
+    content = packed.decode(payload)
+    _hide(content, of)
+    return packed.encode(content)
+
+
+def _hide(content: packed.Packed, of: Secrets) -> None:
     """Hide in every place where values stand; names and files stay, whatever a secret may be called."""
 
     def value(text: Any) -> Any:
         if isinstance(text, str):
-            for secret in of.secrets:
+            for secret in of.values:
                 if secret in text:
                     text = text.replace(secret, MASK)
         return text
 
     def statement(text: str) -> str:
-        for secret in of.secrets:
+        for secret in of.values:
             if secret not in of.plain:
                 text = text.replace(secret, MASK)
         return text
 
-    content.request_headers = [(name, value(text)) for name, text in content.request_headers]
+    content.request.headers = [(name, value(text)) for name, text in content.request.headers]
     content.response_headers = [(name, value(text)) for name, text in content.response_headers]
     content.changes = [(*change[:5], value(change[5]), value(change[6])) for change in content.changes]
     content.cache_calls = [_with(call, 5, value) for call in content.cache_calls]
@@ -101,22 +94,13 @@ def _hide(content: packed.Packed, of: Known) -> None:
         content.texts[number] = statement(content.texts[number])
     for error in content.errors:
         error.message, error.chain = value(error.message), [value(text) for text in error.chain]
-    if content.prefixed is not None:
-        content.prefixed = content.prefixed[0], statement(content.prefixed[1])
+    content.prefix = statement(content.prefix)
     if content.route is not None:
         content.route.kwargs = {name: value(text) for name, text in content.route.kwargs.items()}
 
 
 def _with(event: tuple[Any, ...], place: int, change: Callable[[Any], Any]) -> tuple[Any, ...]:
     return (*event[:place], change(event[place]), *event[place + 1 :])
-
-
-def _writable(value: Any) -> Any:
-    if isinstance(value, str):
-        return as_text(value, len(value))
-    if isinstance(value, dict):
-        return {_writable(key): _writable(item) for key, item in value.items()}
-    return [_writable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 # -- where they stand -------------------------------------------------------------------------------------------------
@@ -136,9 +120,8 @@ def _values(tape: Tape, redactor: Redactor) -> Iterator[str]:
     yield from _of_form(tape.attributes or {}, redactor)
 
 
-def _of_path(tape: Tape, redactor: Redactor) -> Iterator[str]:
-    kwargs = tape.match.kwargs if tape.match is not None else None
-    for name, value in (kwargs or {}).items():
+def _of_path(kwargs: dict[str, Any], redactor: Redactor) -> Iterator[str]:
+    for name, value in kwargs.items():
         text = str(value) if type(value) in (str, int) else ""
         if len(text) >= SHORTEST and redactor.name_is_secret(name):
             yield from (text, quote(text, safe="/~"))

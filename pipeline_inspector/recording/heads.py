@@ -5,36 +5,72 @@ A browser sends the same headers again and again, so what they say is found out 
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import compress
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
+import msgspec
 from django.conf import settings
 
+from pipeline_inspector.packed import PackedRequest
+from pipeline_inspector.recording.pieces import Known, piece, size
 from pipeline_inspector.recording.redaction import Redactor
+from pipeline_inspector.recording.secret_texts import as_text
 
 HEADERS_KEPT = 150
 LONGEST = 4096
+SHORTEST, SHORTEST_WORD = 6, 16
+AT_MOST = 100
 
-_LAYOUTS, _LONGEST_LAYOUT = 200, 500
-_KNOWN, _LONGEST_KNOWN = 1000, 8192
+_LAYOUTS, _LONGEST_LAYOUT = 200, 20_000
+_HEADS, _LONGEST_HEAD = 1000, 8192
 _NOT_HTTP = ("CONTENT_TYPE", "CONTENT_LENGTH")
+_OTHERS = ("wsgi.url_scheme", "SERVER_PROTOCOL", "REMOTE_ADDR")
 _BY_CHANCE = re.compile(r"(?=.*\d)[\w.~+=%:-]{16,}")
 
 
-class Head(NamedTuple):
-    """``told``: name and value of each header; ``secrets``: what stands in them under the name of a secret."""
+class Secrets(NamedTuple):
+    """Values of secrets, longest first. ``plain`` are those among them that could as well be a word of the site's own:
+    they are hidden where values stand, but not in paths and SQL. ``written``: as they would stand in a packed tape."""
 
-    told: list[tuple[str, str]]
-    secrets: list[str]
+    values: tuple[str, ...] = ()
+    plain: frozenset[str] = frozenset()
+    written: tuple[bytes, ...] = ()
+
+
+class Head(NamedTuple):
+    """``request`` is the ``PackedRequest`` ready to be put into a tape; ``found``: what stands in the headers under the
+    name of a secret, ``secrets`` the same as it is looked for."""
+
+    request: msgspec.Raw
+    found: list[str]
+    secrets: Secrets
 
 
 class Layout(NamedTuple):
-    """Where the headers stand in a ``META`` of certain keys: which of them they are, their keys and their names."""
+    """Where the headers stand in a ``META`` of certain keys: which of its items are wanted, and their keys."""
 
     chosen: list[bool]
-    keys: list[str]
-    names: list[str]
+    keys: tuple[str, ...]
+
+
+def secrets(values: Iterable[str], of_path: Iterable[str] = ()) -> Secrets:
+    """``values`` that are worth looking for, in all the ways they may be written, and those ``of_path`` as they are."""
+    found: set[str] = set()
+    plain: set[str] = set()
+    for value in (as_text(value, LONGEST + 1) for value in values):
+        if SHORTEST <= len(value) <= LONGEST and value not in found:
+            if len(value) < SHORTEST_WORD and value.replace("_", "a").isalpha():
+                plain.add(value)
+            found.add(value)
+            if not value.isalnum():
+                found.update((quote(value, safe="/~"), repr(value)[1:-1]))
+            if len(found) >= AT_MOST:
+                break
+    found.update(of_path)
+    ordered = tuple(sorted(found, key=len, reverse=True))
+    return Secrets(ordered, frozenset(plain), tuple(value.encode("utf-8", "replace") for value in ordered))
 
 
 class Heads:
@@ -42,46 +78,43 @@ class Heads:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._layouts: dict[tuple[str, ...], Layout] = {}
-        self._known: dict[Any, Head] = {}
+        self._layouts = Known(_layout, _LAYOUTS, _LONGEST_LAYOUT)
+        self._heads: dict[Any, Head] = {}
 
-    def read(self, meta: dict[str, Any]) -> Head:
-        """The headers in ``meta``, a request's ``META``."""
-        layout = self._layout(meta)
+    def read(self, meta: dict[str, Any], scheme: str, version: str) -> Head:
+        """The headers in ``meta``, a request's ``META``; ``scheme`` and HTTP ``version`` where it does not say them."""
+        layout = self._layouts[(*meta,)]
         values = (*compress(meta.values(), layout.chosen),)
-        key = values, (*layout.keys,), settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME
+        key = values, layout.keys, scheme, version, settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME
         try:
-            known = self._known.get(key)
+            known = self._heads.get(key)
         except TypeError:  # the site put something there that is no text
-            return self._read(layout, values)
+            return self._read(layout, values, scheme, version)
         if known is None:
-            known = self._read(layout, values)
-            if sum(map(len, map(str, values))) <= _LONGEST_KNOWN:
-                if len(self._known) >= _KNOWN:
-                    self._known.clear()
-                self._known[key] = known
+            known = self._read(layout, values, scheme, version)
+            if size(tuple(map(str, values))) <= _LONGEST_HEAD:
+                if len(self._heads) >= _HEADS:
+                    self._heads.clear()
+                self._heads[key] = known
         return known
 
-    def _layout(self, meta: dict[str, Any]) -> Layout:
-        keys = (*meta,)
-        known = self._layouts.get(keys)
-        if known is None:
-            chosen = [key[:5] == "HTTP_" or key in _NOT_HTTP for key in keys]
-            headers = [*compress(keys, chosen)]
-            known = Layout(chosen, headers, [_name(key) for key in headers])
-            if len(keys) <= _LONGEST_LAYOUT:
-                if len(self._layouts) >= _LAYOUTS:
-                    self._layouts.clear()
-                self._layouts[keys] = known
-        return known
-
-    def _read(self, layout: Layout, values: tuple[Any, ...]) -> Head:
+    def _read(self, layout: Layout, values: tuple[Any, ...], scheme: str, version: str) -> Head:
+        said = dict(zip(layout.keys, values, strict=True))
+        others = [said.pop(key, None) for key in _OTHERS]
         tell = self._redactor.header
-        told = [(name, tell(name, str(value))) for name, value in zip(layout.names, values, strict=True) if value]
-        return Head(told[:HEADERS_KEPT], list(self._secrets(layout, values)))
+        headers = [(_name(key), tell(_name(key), str(value))) for key, value in said.items() if value]
+        told = PackedRequest(
+            scheme=str(others[0] or scheme or "http"),
+            http_version=str(others[1] or "").removeprefix("HTTP/") or version,
+            client=str(others[2] or ""),
+            headers=headers[:HEADERS_KEPT],
+            body_bytes=_whole(said.get("CONTENT_LENGTH")),
+        )
+        found = list(self._secrets(said))
+        return Head(piece(msgspec.structs.astuple(told)), found, secrets(found))
 
-    def _secrets(self, layout: Layout, values: tuple[Any, ...]) -> Iterator[str]:
-        for key, value in zip(layout.keys, values, strict=True):
+    def _secrets(self, headers: dict[str, Any]) -> Iterator[str]:
+        for key, value in headers.items():
             if key in _NOT_HTTP or type(value) is not str:
                 continue
             if key == "HTTP_COOKIE":
@@ -91,6 +124,15 @@ class Heads:
                         yield cookie
             elif self._redactor.header_is_secret(key):
                 yield from _credentials(value)
+
+
+def _layout(keys: tuple[str, ...]) -> Layout:
+    chosen = [key[:5] == "HTTP_" or key in _NOT_HTTP or key in _OTHERS for key in keys]
+    return Layout(chosen, (*compress(keys, chosen),))
+
+
+def _whole(text: Any) -> int | None:
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def _name(key: str) -> str:

@@ -313,11 +313,13 @@ class Keeper:
         for number, tape in enumerate(_take(_queue, count), 1):
             if not number % AT_A_TIME and len(_queue) < BATCH + count - number:
                 time.sleep(0)
-            one = self._guarded("recorder: sealing", lambda tape=tape: sealer.seal(tape))  # type: ignore[misc]
-            if one is not None:
+            try:
+                one = sealer.seal(tape)
                 self._sealed.append(one)
                 if one.plan_id not in self._plans:
                     self._know(outlets, tape.chain)
+            except Exception as error:
+                faults.note("recorder: sealing", error)
             clear(tape)
         return count
 

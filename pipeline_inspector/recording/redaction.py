@@ -14,6 +14,7 @@ from urllib.parse import unquote_plus
 
 from django.utils.functional import LazyObject, empty
 
+from pipeline_inspector.recording.pieces import Known
 from pipeline_inspector.recording.secret_names import SecretNames
 from pipeline_inspector.recording.secret_texts import (
     MASK,
@@ -51,6 +52,7 @@ class Redactor:
     """Hides secrets: by the built-in names, Django's exception filter, and ``patterns`` (regular expressions for names).
 
     Cheap to use and meant to be kept: what it decided about a name it remembers. ``also`` are names that are hidden too.
+    ``opaque`` are types of attributes of which nothing but the type is told, with the words for it.
     """
 
     def __init__(self, patterns: Iterable[str] = (), also: Iterable[str] = ()) -> None:
@@ -58,7 +60,8 @@ class Redactor:
         self._secret = SecretNames(self._patterns, also)
         self._harmless: set[tuple[str, str]] = set()
         self._keys: dict[str, bool] = {}
-        self._opaque: dict[type, str] = {}
+        self.opaque: dict[type, str] = {}
+        self._lazy: Known[tuple[type, type | None], str] = Known(_lazily, _TYPES_KEPT)
 
     def also(self, names: Iterable[str]) -> "Redactor":
         """One that hides the parameters ``names`` too, such as those of ``sensitive_post_parameters``."""
@@ -140,14 +143,14 @@ class Redactor:
         A lazy object tells what it wraps only when that is there already.
         """
         kind = type(value)
-        known = self._opaque.get(kind)
+        known = self.opaque.get(kind)
         if known is not None:
             return known
-        if issubclass(kind, LazyObject):
-            wrapped = object.__getattribute__(value, "__dict__").get("_wrapped", empty)
-            return _type_name(value) if wrapped is empty else f"{_type_name(value)} ({_type_name(wrapped)})"
         if value is None or kind is bool:
             return repr(value)
+        if issubclass(kind, LazyObject):
+            wrapped = object.__getattribute__(value, "__dict__").get("_wrapped", empty)
+            return self._lazy[kind, None if wrapped is empty else type(wrapped)]
         if kind in _SIZED:
             return f"{kind.__name__}, {len(value)} long"  # type: ignore[arg-type]
         if kind in (str, int, float, *_BYTES, *_SAYS_ITSELF) and self.name_is_secret(name):
@@ -181,9 +184,9 @@ class Redactor:
             items = [self._plain(item, inside=True) for item in value[:10]]
             return bounded(f"[{', '.join(items)}{', …' if len(value) > 10 else ''}]", VALUE_KEPT)
         if not inside:
-            if len(self._opaque) >= _TYPES_KEPT:
-                self._opaque.clear()
-            self._opaque[kind] = _type_name(value)
+            if len(self.opaque) >= _TYPES_KEPT:
+                self.opaque.clear()
+            self.opaque[kind] = _type_name(value)
         return _type_name(value)
 
     # -- SQL ----------------------------------------------------------------------------------------------------------
@@ -264,6 +267,11 @@ def _cookie_pair(pair: str) -> str:
 
 def _type_name(value: object) -> str:
     return as_text(type(value).__name__, VALUE_KEPT)
+
+
+def _lazily(kinds: tuple[type, type | None]) -> str:
+    kind, wrapped = (None if kind is None else as_text(kind.__name__, VALUE_KEPT) for kind in kinds)
+    return f"{kind} ({wrapped})" if wrapped else f"{kind}"
 
 
 def _safe(value: Any, *, inside: bool = False) -> Any:

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline_inspector import clock, packed
-from pipeline_inspector.packed import NEVER, Packed, PackedError
+from pipeline_inspector import clock
 from pipeline_inspector.recording import views
-from pipeline_inspector.recording.errors import STREAM
+from pipeline_inspector.recording.errors import STREAM, ErrorNote
 from pipeline_inspector.recording.standing import Stand, Survey
-from pipeline_inspector.recording.tape import ENTRY, EXIT, HOOK, OFF, STRIDE, Tape
+from pipeline_inspector.recording.tape import ENTRY, EXIT, OFF, STRIDE, Tape
 from pipeline_inspector.records import Segments, Summary
 
 STANDS_AFTER = 500_000_000
@@ -25,6 +24,15 @@ def own_pid() -> int:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=own_pid.cache_clear)
+
+
+class Core(NamedTuple):
+    """What the row tells of the core: nanoseconds in ``process_view`` hooks and in templates, and the position of the layer
+    whose hook answered (0: none did)."""
+
+    hooks: int
+    templates: int
+    answerer: int
 
 
 class Rows:
@@ -44,7 +52,7 @@ class Rows:
         within = stand.hook or _within(tape)
         view = views.describe(tape.view[0])[0].rpartition(".")[2] if tape.view else ""
         return Summary(
-            id=self.identity(tape),
+            id=f"{self._process}-{tape.number:x}",
             state="running",
             started_at=clock.iso(tape.wall),
             method=tape.method or "",
@@ -68,43 +76,44 @@ class Rows:
         text = tape.meta.get("QUERY_STRING")
         return str(self._redactor.query_string(str(text))) if text else ""
 
-    def identity(self, tape: Tape) -> str:
-        """The record's id: URL-safe, unique over all processes."""
-        return f"{self._process}-{tape.number:x}"
-
-    def finished(self, tape: Tape, sealed: Packed, plan_id: str, final: tuple[Any, ...] | None) -> Summary:
-        """The row of a request that is over; ``final`` are status, headers and cookies of its response, if it has one."""
-        error = next((error for error in sealed.errors if error.type != "CancelledError"), None)
-        layers = tape.chain.layers
-        answerer = _answerer(tape)
+    def finished(self, tape: Tape, plan_id: str, view: str, route: str, status: int | None, core: Core) -> Summary:
+        """The row of a request that is over, through the chain ``plan_id`` to the ``view`` of ``route``, whose response,
+        if it has one, has ``status``."""
+        slots, layers, start = tape.slots, tape.chain.layers, tape.start or tape.opened_at
+        innermost = _innermost_reached(slots)
         aborted = _is_aborted(tape)
-        answered_by = layers[answerer - 1].id if answerer else None
-        view = sealed.view
-        name = "" if view is None else view.name.rpartition(".")[2] + (f".{view.method}" if view.method else "")
-        end = sealed.end if sealed.end != NEVER else max(sealed.closed, sealed.finished, 0)
-        return Summary(
-            id=self.identity(tape),
-            state="aborted" if aborted else "finished",
-            started_at=clock.iso(tape.wall),
-            method=tape.method or "",
-            path=tape.path[:500],
-            query=self._query(tape)[:500],
-            status=final[0] if final else None,
-            duration_ns=end,
-            view=name,
-            route=sealed.route.pattern if sealed.route else "",
-            query_count=tape.query_count,
-            template_count=tape.template_count,
-            segments=_segments(sealed, end),
-            answered_by=answered_by,
-            exception=error.type if error else None,
-            note=_broken_off(sealed.errors) if aborted else _note(answered_by, error),
-            pid=sealed.pid,
-            process=self._process,
-            interface=tape.chain.interface,
-            plan_id=plan_id,
-            deepest=_deepest(tape),
-            toggles=list(tape.off),
+        end = tape.end or max(tape.closed_at, tape.finished_at, start)
+        answered_by = exception = None
+        note = ""
+        if innermost or tape.errors or core.answerer:
+            answerer = core.answerer or _answerer(tape, innermost)
+            answered_by = layers[answerer - 1].id if answerer else None
+            exception = next((error.type for error in tape.errors or () if error.type != "CancelledError"), None)
+            note = _note(answered_by, exception)
+        return Summary(  # by position: for the names alone it would take five times as long
+            f"{self._process}-{tape.number:x}",
+            0,
+            "aborted" if aborted else "finished",
+            clock.iso(tape.wall),
+            tape.method or "",
+            tape.path[:500],
+            self._query(tape)[:500],
+            status,
+            end - start,
+            view,
+            route,
+            tape.query_count,
+            tape.template_count,
+            _segments(tape, end - start, core),
+            answered_by,
+            exception,
+            _broken_off(tape.errors) if aborted else note,
+            own_pid(),
+            self._process,
+            tape.chain.interface,
+            plan_id,
+            len(layers) - innermost if innermost >= 0 else -1,
+            [*tape.off],
         )
 
 
@@ -116,9 +125,8 @@ def _within(tape: Tape) -> int:
     return next((base // STRIDE for base in reached if not slots[base + EXIT]), 0) if not tape.end else 0
 
 
-def _innermost_reached(tape: Tape) -> int:
+def _innermost_reached(slots: list[Any]) -> int:
     """The position that the request got to, -1 when it got nowhere."""
-    slots = tape.slots
     for base in range(0, len(slots), STRIDE):
         if slots[base] and slots[base] != OFF:
             return base // STRIDE
@@ -126,16 +134,12 @@ def _innermost_reached(tape: Tape) -> int:
 
 
 def _deepest(tape: Tape) -> int:
-    innermost = _innermost_reached(tape)
+    innermost = _innermost_reached(tape.slots)
     return len(tape.chain.layers) - innermost if innermost >= 0 else -1
 
 
-def _answerer(tape: Tape) -> int:
+def _answerer(tape: Tape, innermost: int) -> int:
     """The position of the layer that answered by itself, 0 when none did."""
-    for event in tape.events:
-        if event[0] == HOOK and event[5] == "process_view" and event[6]:
-            return int(event[4])
-    innermost = _innermost_reached(tape)
     if innermost <= 0 or _raised_at(tape, innermost) or not tape.end or tape.aborted:
         return 0
     return innermost
@@ -147,42 +151,40 @@ def _raised_at(tape: Tape, position: int) -> bool:
 
 def _is_aborted(tape: Tape) -> bool:
     way = tape.transport
-    if tape.aborted or any(error.where == STREAM for error in tape.errors or ()):
+    if tape.aborted or (tape.errors and any(error.where == STREAM for error in tape.errors)):
         return True
-    if way is None or not way.response_started:
+    if way is None or way.last_byte or not way.response_started:
         return False
-    return not way.last_byte and (tape.chain.interface == "asgi" or (tape.streaming and way.first_byte > 0))
+    return tape.chain.interface == "asgi" or (tape.streaming and way.first_byte > 0)
 
 
-def _broken_off(errors: list[PackedError]) -> str:
+def _broken_off(errors: list[ErrorNote] | None) -> str:
     """What ended a request before its end: an exception that nobody answered, else its client."""
     last = errors[-1] if errors else None
     return last.type if last and last.rescued_by is None and last.type != "CancelledError" else "client went away"
 
 
-def _note(answered_by: str | None, error: PackedError | None) -> str:
-    if error is not None and error.type not in ("Http404", "Resolver404"):
-        return error.type
+def _note(answered_by: str | None, exception: str | None) -> str:
+    if exception not in (None, "Http404", "Resolver404"):
+        return str(exception)
     if answered_by is not None:
         return f"{answered_by.rpartition('.')[2]} answered"
-    return "no match" if error is not None and error.type == "Resolver404" else ""
+    return "no match" if exception == "Resolver404" else ""
 
 
-def _segments(sealed: Packed, end: int) -> Segments:
-    core = sealed.slots[0]
-    if core.reached != packed.REACHED or core.exit == NEVER:
-        return Segments(layers=max(0, end))
-    resolver = _length(sealed.resolve) + sum(hook[1] - hook[0] for hook in sealed.hooks if hook[4] == "process_view")
-    templates = _outer_total(sealed.templates)
-    rest = max(0, core.exit - core.entry - resolver - templates)
-    return Segments(max(0, end - (core.exit - core.entry)), resolver, rest, templates)
+def _segments(tape: Tape, end: int, core: Core) -> Segments:
+    entry, left = tape.slots[ENTRY], tape.slots[EXIT]
+    if entry <= 0 or not left:
+        return Segments(max(0, end))
+    inside = left - entry
+    resolver = core.hooks
+    if tape.resolve_start and tape.resolve_end:
+        resolver += tape.resolve_end - tape.resolve_start
+    return Segments(max(0, end - inside), resolver, max(0, inside - resolver - core.templates), core.templates)
 
 
-def _length(span: tuple[int, int]) -> int:
-    return span[1] - span[0] if NEVER not in span else 0
-
-
-def _outer_total(templates: list[tuple[Any, ...]]) -> int:
+def outer_total(templates: list[tuple[Any, ...]]) -> int:
+    """Nanoseconds in ``templates`` (start, end, …) that lie in no other one."""
     total, outer_start = 0, None
     for start, end, *_ in reversed(templates):
         if outer_start is None or end <= outer_start:

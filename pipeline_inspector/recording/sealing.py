@@ -7,18 +7,21 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.utils import translation
 
 from pipeline_inspector import clock, faults, packed
-from pipeline_inspector.packed import NEVER, Packed, PackedError, PackedRoute, PackedSlot, PackedView
 from pipeline_inspector.recording import gate, views
-from pipeline_inspector.recording.changes import Comparer
-from pipeline_inspector.recording.heads import HEADERS_KEPT, Heads
-from pipeline_inspector.recording.numbering import Texts, Threads
-from pipeline_inspector.recording.rows import Rows, own_pid
+from pipeline_inspector.recording.errors import ErrorNote
+from pipeline_inspector.recording.heads import HEADERS_KEPT, Head, Heads, Secrets
+from pipeline_inspector.recording.numbering import Texts, thread_name
+from pipeline_inspector.recording.pieces import Known, piece
+from pipeline_inspector.recording.rows import Core, Rows, outer_total, own_pid
+from pipeline_inspector.recording.shapes import LONGEST, Shapes
 from pipeline_inspector.recording.standing import Survey
 from pipeline_inspector.recording.tape import (
     AGAIN,
@@ -46,12 +49,21 @@ QUERIES_KEPT = 1000
 TEMPLATES_KEPT = 1000
 OTHERS_KEPT = 500
 TRIED_KEPT = 300
-_ANSWERS = 1000
 TEXT_KEPT = 4000
 MESSAGE_KEPT = 1000
 
 _CONVERTER = re.compile(r"(?<!\?P)<(?:(\w+):)?(\w+)>")
-_tried: dict[tuple[int, int, str], tuple[list[Any], list[str]]] = {}
+_tried: dict[tuple[int, int, str], tuple[list[Any], list[msgspec.Raw]]] = {}
+
+Events = tuple[list[Any], list[Any], list[Any], list[Any], list[Any], list[Any], list[Any]]
+_QUERIES = 3
+_NOTHING_RAN: tuple[Core, list[Any], Events] = Core(0, 0, 0), [], ([], [], [], [], [], [], [])
+_NO_WAY = SimpleNamespace(
+    **dict.fromkeys(
+        ("called", "started", "response_started", "first_byte", "last_byte", "prefixed", "chunks", "sent"), 0
+    ),
+    chunk_stamps=(),
+)
 
 
 class Sealer:
@@ -65,75 +77,84 @@ class Sealer:
         self._changed = changed
         self._is_first = True
         self._rows = Rows(process, redactor)
-        self._comparer = Comparer(redactor)
+        self._shapes = Shapes(redactor)
         self._heads = Heads(redactor)
-        self._answers: dict[tuple[tuple[str, str], ...], list[tuple[str, str]]] = {}
+        self._servers: Known[tuple[str, int], msgspec.Raw] = Known(self._server)
+        self._headers: Known[tuple[str, str], msgspec.Raw] = Known(self._header, 4000, LONGEST)
+        self._prefixes: Known[str, str] = Known(self._prefix)
         self._cost = _calibrate()
 
     def seal(self, tape: Tape) -> Sealed:
         """Everything that ``tape`` holds, as plain data."""
-        texts, threads = Texts(), Threads()
+        slots, chain, way = tape.slots, tape.chain, tape.transport or _NO_WAY
         start = tape.start or tape.opened_at
-        slots = _slots(tape.slots, start)
-        events = self._events(tape, start, texts, threads)
-        changes, cut = self._comparer.changes(tape)
-        final = _final(tape)
-        way = tape.transport
-        head = self._heads.read(tape.meta)
+        head = self._head(tape)
+        texts, threads = Texts(), {tape.thread: 0}
+        core, hooks, events = self._events(tape, start, texts, threads) if tape.events else _NOTHING_RAN
+        changes, cut, values = self._shapes.changes(tape, hooks)
+        final = tape.response or _last_answer(slots)
+        view, name = self._view(tape)
         route = self._route(tape)
-        view = self._view(tape, start, threads)
-        plan = tape.chain.plan()
-        sealed = Packed(
-            slots=slots,
-            opened=tape.opened_at - start,
-            end=tape.end - start if tape.end else NEVER,
-            closed=tape.closed_at - start if tape.closed_at else NEVER,
-            finished=tape.finished_at - start if tape.finished_at else NEVER,
-            own_cost=self._own_cost(tape, start, slots),
-            interface=tape.chain.interface,
-            pid=own_pid(),
-            process=self._process,
-            process_started_at=self._started_at,
-            thread=threads.name(tape.thread),
-            scheme=tape.meta.get("wsgi.url_scheme") or _scope(way).get("scheme") or "http",
-            http_version=_http_version(tape, way),
-            client=str(tape.meta.get("REMOTE_ADDR") or ""),
-            request_headers=head.told,
-            body_bytes=_whole(tape.meta.get("CONTENT_LENGTH")),
-            response_headers=self._response_headers(final),
-            response_bytes=way.sent if way is not None and way.sent else tape.body_bytes,
-            streaming=tape.streaming,
-            changes=changes,
-            resolve=(_since(tape.resolve_start, start), _since(tape.resolve_end, start)),
-            route=route,
-            urlconf=_urlconf(tape),
-            tried=_tried_texts(tape),
-            view=view,
-            errors=[self._error(error, start, texts) for error in tape.errors or ()],
-            way=_way(way, start),
-            chunk_stamps=[stamp - start for stamp in way.chunk_stamps] if way is not None else [],
-            dropped=(tape.dropped, cut, 0),
-            texts=[],
-            threads=[],
-            urlconf_set_by=_urlconf_setter(tape),
-            prefixed=self._prefixed(way, start),
-            **events,
+        errors = [self._error(error, start, texts) for error in tape.errors or ()]
+        hops = slots[HOP_START::STRIDE]
+        queries = len(events[_QUERIES])
+        content = (
+            start,
+            slots[ENTRY::STRIDE],
+            slots[EXIT::STRIDE],
+            hops + slots[HOP_END::STRIDE] if any(hops) else (),
+            tape.opened_at,
+            tape.end,
+            tape.closed_at,
+            tape.finished_at,
+            tape.resolve_start,
+            tape.resolve_end,
+            tape.view_made,
+            tape.view_start,
+            tape.view_end,
+            way.called,
+            way.started,
+            way.response_started,
+            way.first_byte,
+            way.last_byte,
+            way.prefixed,
+            way.chunk_stamps,
+            way.chunks,
+            self._prefixes[way.script_prefix] if way.prefixed else "",
+            int(start - tape.opened_at + self._cost * (len(slots) // STRIDE + 2 + len(tape.events) / 2)),
+            self._servers[chain.interface, own_pid()],
+            head.request,
+            () if final is None else self._response_headers(final),
+            way.sent or tape.body_bytes,
+            tape.streaming,
+            changes,
+            values,
+            None if route is None else route[1],
+            _urlconf(tape),
+            _urlconf_setter(tape),
+            _tried_texts(tape),
+            view,
+            threads.setdefault(tape.view_thread, len(threads)),
+            errors,
+            *events,
+            (tape.dropped, cut, tape.query_count - queries if tape.query_count > queries else 0),
+            [text[:TEXT_KEPT] for text in texts.numbers],
+            [*map(thread_name, threads)],
         )
-        sealed.dropped = (tape.dropped, cut, max(0, tape.query_count - len(sealed.queries)))
-        sealed.texts = [text[:TEXT_KEPT] for text in texts.numbers]
-        sealed.threads = list(threads.names)
-        summary = self._rows.finished(tape, sealed, plan.id, final)
+        plan_id = chain.plan().id
+        status = None if final is None else final[0]
+        summary = self._rows.finished(tape, plan_id, name, "" if route is None else route[0], status, core)
         if self._is_first:
             summary.began = self._began()
-        return gate.close(summary, sealed, plan.id, gate.known(tape, self._redactor, head))
+        return gate.close(summary, content, plan_id, gate.known(tape, self._redactor, head))
 
     def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
         """The rows of requests that are still in hand, with one look at the threads for all of them."""
         survey = cache(Survey)
         return [gate.row(self._rows.running(tape, survey), self._secrets(tape)) for tape in tapes]
 
-    def _secrets(self, tape: Tape) -> gate.Known:
-        return gate.known(tape, self._redactor, self._heads.read(tape.meta))
+    def _secrets(self, tape: Tape) -> Secrets:
+        return gate.known(tape, self._redactor, self._head(tape))
 
     def _began(self) -> list[str]:
         """What the first row of the process tells. A store that cannot say what ran before takes no record away."""
@@ -146,49 +167,59 @@ class Sealer:
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def _events(self, tape: Tape, start: int, texts: Texts, threads: Threads) -> dict[str, list[Any]]:
-        kept: dict[str, list[Any]] = {
-            "queries": [],
-            "templates": [],
-            "cache_calls": [],
-            "logs": [],
-            "hooks": [],
-            "renders": [],
-            "again": [],
-        }
-        queries, templates = kept["queries"], kept["templates"]
-        cache_calls, logs = kept["cache_calls"], kept["logs"]
+    def _head(self, tape: Tape) -> Head:
+        scheme = version = ""
+        if tape.chain.interface == "asgi":
+            scope = getattr(tape.transport, "source", None) or {}
+            scheme, version = str(scope.get("scheme") or ""), str(scope.get("http_version") or "")
+        return self._heads.read(tape.meta, scheme, version)
+
+    def _server(self, server: tuple[str, int]) -> msgspec.Raw:
+        return piece((*server, self._process, self._started_at))
+
+    def _events(
+        self, tape: Tape, start: int, texts: Texts, threads: dict[int, int]
+    ) -> tuple[Core, list[tuple[Any, ...]], Events]:
+        """What the row tells of the core, the hooks that it called, and all events as they are kept."""
         redactor = self._redactor
+        called: list[tuple[Any, ...]] = []
+        in_hooks = answerer = 0
+        events: Events = ([], [], [], [], [], [], [])
+        hooks, renders, again, queries, templates, cache_calls, logs = events
         left = tape.slots[EXIT] or sys.maxsize
         for event in tape.events:
             kind = event[0]
-            times = (event[1] - start, event[2] - start, threads.number(event[3]))
-            if kind == QUERY and len(queries) < QUERIES_KEPT:
-                _, _, _, _, sql, params, alias, rows, many, inside, error, code, line = event
-                told = redactor.sql_params(sql, params)
-                sql = redactor.sql(sql)
-                function = code.co_qualname if code is not None else ""
-                queries.append(
-                    (
-                        *times,
-                        texts.number(sql),
-                        told,
-                        alias,
-                        rows[0] if type(rows) is list else rows,
-                        many,
-                        inside,
-                        error,
-                        texts.file(code),
-                        line,
-                        function,
-                    )
-                )
+            times = event[1] - start, event[2] - start, threads.setdefault(event[3], len(threads))
+            if kind == HOOK:
+                if event[5] == "process_view" and event[6]:
+                    answerer = answerer or event[4]
+                if left < event[1]:
+                    continue  # the core ran again, for a layer that called inward once more
+                called.append(event)
+                if event[5]:
+                    inside = _since(event[9], start), _since(event[10], start)
+                    hooks.append((*times, event[4], event[5], event[6], *inside, event[11]))
+                    if event[5] == "process_view":
+                        in_hooks += event[2] - event[1]
+            elif kind == QUERY:
+                if len(queries) < QUERIES_KEPT:
+                    _, _, _, _, sql, params, alias, rows, many, inside, error, code, line = event
+                    if type(rows) is list:
+                        rows = rows[0]
+                    told = redactor.sql_params(sql, params)
+                    number = texts.number(redactor.sql(sql))
+                    function = code.co_qualname if code is not None else ""
+                    file = texts.file(code)
+                    queries.append((*times, number, told, alias, rows, many, inside, error, file, line, function))
+            elif kind == RENDER:
+                if left >= event[1]:
+                    renders.append(times)
+            elif kind == AGAIN:
+                again.append((times[0], event[4]))
             elif kind == TEMPLATE and len(templates) < TEMPLATES_KEPT:
                 _, _, _, _, name, engine, keys, relation, file = event
-                keys = [str(key) for key in keys]
-                templates.append(
-                    (*times, str(name), engine, texts.number("\0".join(keys)), relation, texts.number(str(file or "")))
-                )
+                number = texts.number("\0".join(map(str, keys)))
+                templates.append((*times, str(name), engine, number, relation, texts.number(str(file or ""))))
             elif kind == CACHE and len(cache_calls) < OTHERS_KEPT:
                 _, _, _, _, alias, operation, key, hit, code, line = event
                 cache_calls.append((*times, alias, operation, redactor.text(key), hit, texts.file(code), line))
@@ -196,95 +227,67 @@ class Sealer:
                 _, _, _, _, level, logger, template, args, file, line = event
                 message = redactor.log(logger, template, args)[:MESSAGE_KEPT]
                 logs.append((*times, level, logger, message, texts.number(str(file)), line))
-            elif kind in (HOOK, RENDER) and left < event[1]:
-                continue  # the core ran again, for a layer that called inward once more
-            elif kind == HOOK and event[5]:
-                kept["hooks"].append((*times, event[4], event[5], event[6], *_inside(event, start), event[11]))
-            elif kind == RENDER:
-                kept["renders"].append(times)
-            elif kind == AGAIN:
-                kept["again"].append((times[0], event[4]))
-            elif kind in (QUERY, TEMPLATE, CACHE, LOG) and kind != QUERY:
+            else:
                 tape.dropped += 1
-        return kept
+        return Core(in_hooks, outer_total(templates), answerer), called, events
 
-    def _error(self, error: Any, start: int, texts: Texts) -> PackedError:
+    def _error(self, error: ErrorNote, start: int, texts: Texts) -> tuple[Any, ...]:
+        """The fields of a ``PackedError``."""
         frames, *chain_frames = error.stacks(texts.file)
-        return PackedError(
-            at=error.at - start,
-            where=error.where,
-            rescued_by=error.rescued_by,
-            rescued_at=_since(error.rescued_at, start),
-            type=error.type,
-            message=self._redactor.text(error.message),
-            frames=frames,
-            chain=[self._redactor.text(text) for text in error.chain],
-            chain_frames=chain_frames,
+        return (
+            error.at - start,
+            error.where,
+            error.rescued_by,
+            _since(error.rescued_at, start),
+            error.type,
+            self._redactor.text(error.message),
+            frames,
+            [self._redactor.text(text) for text in error.chain],
+            chain_frames,
         )
 
-    def _route(self, tape: Tape) -> PackedRoute | None:
+    def _route(self, tape: Tape) -> tuple[str, msgspec.Raw | tuple[Any, ...]] | None:
+        """The pattern that matched, and the fields of a ``PackedRoute``."""
         match = tape.match
         if match is None:
             return None
-        route = str(match.route or "")
-        return PackedRoute(
-            pattern=route,
-            name=None if match.url_name is None else str(match.url_name),
-            namespaces=[str(name) for name in match.namespaces],
-            kwargs=self._redactor.kwargs(
-                match.kwargs or {str(number): value for number, value in enumerate(match.args)}
-            ),
-            converters=_converters(route),
+        name, kwargs = match.url_name, match.kwargs
+        key = (
+            match.route if type(match.route) is str else str(match.route or ""),
+            name if name is None or type(name) is str else str(name),
+            (*map(str, match.namespaces),),
         )
+        if not kwargs and not match.args:
+            return key[0], _routes[key]
+        told = self._redactor.kwargs(kwargs or {str(number): value for number, value in enumerate(match.args)})
+        return key[0], (*key, told, _converters(key[0]))
 
-    def _view(self, tape: Tape, start: int, threads: Threads) -> PackedView | None:
+    def _view(self, tape: Tape) -> tuple[msgspec.Raw | None, str]:
+        """The fields of a ``PackedView``, packed, and what the row says of it."""
         if tape.view is None and tape.match is None:
-            return None
+            return None, ""
         view, atomic, *ran = tape.view or (tape.match.func, False)
-        name, kind, file, line, decorators, is_async = views.describe(view)
-        return PackedView(
-            name=name,
-            kind=kind,
-            file=file,
-            line=line,
-            atomic=atomic,
-            method=(ran[0] if ran else views.method(view, tape.method)) if kind == "class" and tape.view_start else "",
-            decorators=list(decorators),
-            made=_since(tape.view_made, start),
-            start=_since(tape.view_start, start),
-            end=_since(tape.view_end, start),
-            thread=threads.number(tape.view_thread),
-            is_async=is_async,
-        )
+        described = views.describe(view)
+        method = ""
+        if described[1] == "class" and tape.view_start:
+            method = ran[0] if ran else views.method(view, tape.method)
+        return _views[described, atomic, method]
 
-    def _prefixed(self, way: Any, start: int) -> tuple[int, str] | None:
-        """When the script prefix was set, and to what; not by a client that calls no handler."""
-        if way is None or not way.prefixed:
-            return None
-        ended = way.script_prefix if way.script_prefix.endswith("/") else f"{way.script_prefix}/"  # as Django does
-        return way.prefixed - start, "/" if ended == "/" else self._redactor.text(ended)[:TEXT_KEPT]
+    def _prefix(self, set_to: str) -> str:
+        """What the script prefix was set to."""
+        ended = set_to if set_to.endswith("/") else f"{set_to}/"  # as Django does
+        return "/" if ended == "/" else self._redactor.text(ended)[:TEXT_KEPT]
 
-    def _response_headers(self, final: tuple[Any, ...] | None) -> list[tuple[str, str]]:
-        if final is None:
-            return []
-        key = (*final[1].values(),)
-        found = self._answers.get(key)
-        if found is None:
-            header = self._comparer.header
-            found = [(name, header(name, str(value))) for name, value in key]
-            if len(self._answers) >= _ANSWERS:
-                self._answers.clear()
-            if all(len(value) <= TEXT_KEPT for _, value in key):
-                self._answers[key] = found
-        cookies = final[2]
-        if not cookies:
-            return found[:HEADERS_KEPT]
-        found = [*found]
-        found += [("Set-Cookie", f"{name}={self._redactor.cookie(name, value)}") for name, value in cookies.items()]
-        return found[:HEADERS_KEPT]
+    def _response_headers(self, final: tuple[Any, ...]) -> list[Any]:
+        found: list[Any] = [*map(self._headers.__getitem__, final[1].values())]
+        if final[2]:
+            cookie = self._redactor.cookie
+            found += [("Set-Cookie", f"{name}={cookie(name, value)}") for name, value in final[2].items()]
+        return found[:HEADERS_KEPT] if len(found) > HEADERS_KEPT else found
 
-    def _own_cost(self, tape: Tape, start: int, slots: list[PackedSlot]) -> int:
-        return int(start - tape.opened_at + self._cost * (len(slots) + 0.5 * len(tape.events) + 2))
+    def _header(self, header: tuple[str, str]) -> msgspec.Raw:
+        name, value = header
+        return piece((name, self._redactor.header(name, str(value))[:LONGEST]))
 
 
 @lru_cache(maxsize=1000)
@@ -309,48 +312,31 @@ def _calibrate() -> float:
 
 
 def _since(stamp: int, start: int) -> int:
-    return stamp - start if stamp else NEVER
+    return stamp - start if stamp else packed.NEVER
 
 
-def _slots(slots: list[Any], start: int) -> list[PackedSlot]:
-    made = []
-    for base in range(0, len(slots), STRIDE):
-        entry, left, hop = slots[base], slots[base + EXIT], slots[base + HOP_START]
-        if entry > 0:
-            slot = PackedSlot(packed.REACHED, entry - start, left - start if left else NEVER)
-        else:
-            slot = PackedSlot(packed.SKIPPED if entry else packed.NOT_REACHED)
-        if hop:
-            slot.hop_start, slot.hop_end = hop - start, _since(slots[base + HOP_END], start)
-        made.append(slot)
-    return made
-
-
-def _inside(event: tuple[Any, ...], start: int) -> tuple[int, int]:
-    return _since(event[9], start), _since(event[10], start)
-
-
-def _final(tape: Tape) -> tuple[Any, ...] | None:
-    if tape.response is not None:
-        return tape.response  # type: ignore[no-any-return]
-    for base in range(len(tape.slots) - STRIDE, -1, -STRIDE):
-        if tape.slots[base + HEADERS]:
-            return tape.slots[base + STATUS], tape.slots[base + HEADERS], tape.slots[base + COOKIES]
+def _last_answer(slots: list[Any]) -> tuple[Any, ...] | None:
+    """Status, headers and cookies of the outermost answer that was seen, of a request whose own was not."""
+    for base in range(len(slots) - STRIDE, -1, -STRIDE):
+        if slots[base + HEADERS]:
+            return slots[base + STATUS], slots[base + HEADERS], slots[base + COOKIES]
     return None
 
 
-def _scope(way: Any) -> dict[str, Any]:
-    source = way.source if way is not None else None
-    return source if isinstance(source, dict) and "type" in source else {}
+def _packed_route(route: tuple[str, str | None, tuple[str, ...]]) -> msgspec.Raw:
+    return piece((*route, {}, _converters(route[0])))
 
 
-def _http_version(tape: Tape, way: Any) -> str:
-    protocol = str(tape.meta.get("SERVER_PROTOCOL") or "").removeprefix("HTTP/")
-    return protocol or str(_scope(way).get("http_version") or "")
+_routes: Known[tuple[str, str | None, tuple[str, ...]], msgspec.Raw] = Known(_packed_route)
 
 
-def _whole(text: Any) -> int | None:
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16 else None
+def _packed_view(told: tuple[views.Described, bool, str]) -> tuple[msgspec.Raw, str]:
+    (name, kind, file, line, decorators, is_async), atomic, method = told
+    fields = name, kind, file, line, atomic, method, decorators, is_async
+    return piece(fields), name.rpartition(".")[2] + (f".{method}" if method else "")
+
+
+_views: Known[tuple[views.Described, bool, str], tuple[msgspec.Raw, str]] = Known(_packed_view)
 
 
 def _urlconf(tape: Tape) -> str:
@@ -375,7 +361,7 @@ def _urlconf_setter(tape: Tape) -> int | None:
     return setter or None
 
 
-def _tried_texts(tape: Tape) -> list[str]:
+def _tried_texts(tape: Tape) -> list[msgspec.Raw]:
     tried = tape.tried if tape.tried is not None else getattr(tape.match, "tried", None)
     if not tried:
         return []
@@ -387,20 +373,6 @@ def _tried_texts(tape: Tape) -> list[str]:
             _tried.clear()
         # A pattern may be written in the language of the request, which this thread knows nothing of.
         with translation.override(language if isinstance(language, str) else settings.LANGUAGE_CODE):
-            texts = [" ".join(str(part.pattern) for part in parts) for parts in tried[:TRIED_KEPT]]
+            texts = [piece(" ".join(str(part.pattern) for part in parts)) for parts in tried[:TRIED_KEPT]]
         ready = _tried[key] = tried, texts
     return ready[1]
-
-
-def _way(way: Any, start: int) -> tuple[int, int, int, int, int, int, int] | None:
-    if way is None:
-        return None
-    return (
-        _since(way.called, start),
-        _since(way.started, start),
-        _since(way.response_started, start),
-        _since(way.first_byte, start),
-        _since(way.last_byte, start),
-        way.chunks,
-        way.sent,
-    )

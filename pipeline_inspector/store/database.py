@@ -15,7 +15,7 @@ from pipeline_inspector import clock
 from pipeline_inspector.store.folders import make_private
 from pipeline_inspector.store.locks import held
 
-SCHEMA = 1
+SCHEMA = 2
 APPLICATION = 0x50694973
 ASIDE_KEPT = 3
 PRAGMAS = (

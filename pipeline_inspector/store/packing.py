@@ -8,8 +8,8 @@ import msgspec
 from pipeline_inspector.records import Sealed, Summary
 
 _WORTH_IT: Final = 2048
-_PLAIN: Final = b"p"
-_DEFLATED: Final = b"z"
+_PLAIN: Final = b"P"
+_DEFLATED: Final = b"Z"
 
 _encode_row = msgspec.msgpack.Encoder().encode
 _decode_row = msgspec.msgpack.Decoder(Summary).decode
