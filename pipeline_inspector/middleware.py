@@ -156,12 +156,13 @@ class OutermostMiddleware:
                 template, off = self.read_toggles(request)
             if not off and recorder.full():
                 return None
-            tape = Tape(chain, template[:], next(recorder.numbers), request)
-            tape.off = off
-            if chain.learning:
+            number = next(recorder.numbers)
+            learning = chain.learning > 0
+            if learning:
                 chain.learning -= 1
-            elif tape.number % LEARN_AGAIN:
-                tape.learning = False
+            elif not number % LEARN_AGAIN:
+                learning = True
+            tape = Tape(chain, template[:], number, request, off, learning)
             way = arriving.get()
             if (
                 way is not None
@@ -171,7 +172,7 @@ class OutermostMiddleware:
                 way.tape = tape
                 tape.transport = way
             request._pipeline_tape = tape
-            recorder.running[tape.number] = tape
+            recorder.running[number] = tape
         except Exception as error:
             faults.note("middleware: opening the tape", error)
             return None
@@ -209,11 +210,12 @@ class OutermostMiddleware:
         try:
             tape.response = layers.snapshot(response, tape.headers)
             tape.attributes = tape.seen and request.__dict__.copy()
-            tape.streaming = response.streaming
-            if tape.streaming:
+            if response.streaming:
+                tape.streaming = True
                 self.follow(tape, response)
             else:
-                tape.body_bytes = sum(map(len, response._container))
+                chunks = response._container
+                tape.body_bytes = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
             response._resource_closers.append(tape.sent)
         except Exception as error:
             if isinstance(response, HttpResponseBase):

@@ -72,7 +72,14 @@ def _sync_view_hook(hook: Hook, chain: LoadedChain, position: int) -> Hook:
         except Exception as error:
             _failed(tape, error, position, "process_view", start)
             raise
-        _after_view_hook(tape, request, answer, position, start, now(), (0, 0))
+        end = now()
+        try:
+            own = request.__dict__
+            after = None if len(own) == tape.width else tape.looked(own)
+            answered = answer is not None
+            tape.add((HOOK, start, end, get_ident(), position, "process_view", answered, after, None, 0, 0, None))
+        except Exception as fault:
+            faults.note("probes: hook", fault)
         return answer
 
     return timed
@@ -154,26 +161,10 @@ def _before(tape: Tape, name: str, args: tuple[Any, ...], position: int) -> None
         faults.note("probes: hook", fault)
 
 
-def _after_view_hook(
-    tape: Tape, request: Any, answer: Any, position: int, start: int, end: int, inside: tuple[int, int]
-) -> None:
-    try:
-        own = request.__dict__
-        attributes = None if len(own) == tape.width else tape.looked(own)
-        answered, (began, ended) = answer is not None, inside
-        event = HOOK, start, end, get_ident(), position, "process_view", answered, attributes, None, began, ended, None
-        tape.add(event)
-    except Exception as fault:
-        faults.note("probes: hook", fault)
-
-
 def _after(
     tape: Tape, request: Any, answer: Any, position: int, name: str, start: int, inside: tuple[int, int]
 ) -> None:
     end = now()
-    if name == "process_view":
-        _after_view_hook(tape, request, answer, position, start, end, inside)
-        return
     try:
         attributes = response = None
         if name == "process_exception":
@@ -183,7 +174,7 @@ def _after(
         else:
             own = request.__dict__
             attributes = None if len(own) == tape.width else tape.looked(own)
-            response = snapshot(answer)
+            response = None if name == "process_view" else snapshot(answer)
         answered = answer is not None
         tape.add((HOOK, start, end, get_ident(), position, name, answered, attributes, response, *inside, None))
     except Exception as fault:

@@ -33,8 +33,8 @@ def install(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], s
 
     ``enabled`` is asked per request; websocket scopes that ``is_own_socket`` accepts go to the ASGI app ``socket``.
     """
-    request_started.connect(_started, dispatch_uid="pipeline_inspector.started")
-    request_finished.connect(_finished, dispatch_uid="pipeline_inspector.finished")
+    request_started.connect(_started, weak=False, dispatch_uid="pipeline_inspector.started")
+    request_finished.connect(_finished, weak=False, dispatch_uid="pipeline_inspector.finished")
     got_request_exception.connect(_exception, dispatch_uid="pipeline_inspector.exception")
     for module in (wsgi, asgi):
         _wrap_prefix(module)
@@ -90,8 +90,7 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
             return original(self, environ, start_response)
         try:
             way = Transport(environ, start_response)
-            before = arriving.get()
-            arriving.set(way)
+            token = arriving.set(way)
         except Exception as fault:
             faults.note("probes: server", fault)
             return original(self, environ, start_response)
@@ -101,7 +100,7 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
             strip(error)
             raise
         finally:
-            arriving.set(before)
+            arriving.reset(token)
             way.start_response = None
             if way.tape is None:
                 way.forget()

@@ -43,9 +43,9 @@ def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
             users = known[code.co_filename]
         except KeyError:
             users = _learn(code.co_filename)
-        if users:
-            return code, frame.f_lineno
-        if users is None:
+        if users is not False:
+            if users:
+                return code, frame.f_lineno
             break
         frame = frame.f_back
     return None, 0

@@ -36,6 +36,7 @@ from typing import Any
 from pipeline_inspector import clock
 
 now = clock.now
+_wall = clock.wall
 
 STRIDE = 9
 ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, HOP_START, HOP_END = range(STRIDE)
@@ -85,9 +86,11 @@ class Tape:
         *("view_end", "view_made", "view_start", "view_thread", "wall", "watched", "width"),
     )
 
-    def __init__(self, chain: Any, slots: list[Any], number: int, request: Any) -> None:
+    def __init__(
+        self, chain: Any, slots: list[Any], number: int, request: Any, off: tuple[str, ...] = (), learning: bool = True
+    ) -> None:
         self.opened_at = now()
-        self.wall = clock.wall()
+        self.wall = _wall()
         self.thread = get_ident()
         self.chain = chain
         self.slots = slots
@@ -97,14 +100,15 @@ class Tape:
         self.method: str | None = request.method
         self.events: list[tuple[Any, ...]] = []
         self.seen: dict[str, Any] = _NOTHING
-        self.open = self.learning = True
+        self.off = off
+        self.learning = learning
+        self.open = True
         self.aborted = self.streaming = False
-        self.dropped = self.query_count = self.template_count = 0
+        self.dropped = self.query_count = self.template_count = self.status = 0
         self.start = self.end = self.closed_at = self.finished_at = 0
         self.resolve_start = self.resolve_end = self.view_made = self.view_start = self.view_end = self.view_thread = 0
         self.width = -1
         self.newest: str | None = None
-        self.status = 0
         self.cookies: Any = 0
         self.view: Any = None
         self.match: Any = None
@@ -118,7 +122,6 @@ class Tape:
         self.errors: list[Any] | None = None
         self.body_bytes: int | None = None
         self.watched: tuple[str, ...] = chain.watched if chain is not None else ()
-        self.off: tuple[str, ...] = ()
         self.inside: tuple[int, int] = _NEVER
 
     def add(self, event: tuple[Any, ...]) -> None:
