@@ -413,7 +413,7 @@ def test_the_pipeline_page_shows_each_layer_with_its_numbers() -> None:
         assert f"<b>{breakable(layer.name)}</b>" in html
     text = _text(html)
     assert "13 layers under ASGI, 4 hops" in text
-    assert "newest 3 requests" in text
+    assert "all 3 requests that are kept" in text
     assert "changed nothing in 3 requests" in text
 
 
