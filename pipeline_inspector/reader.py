@@ -4,7 +4,6 @@ A record is kept as a packed tape and assembled when it is read; the last few as
 that statistics were made of, what they take.
 """
 
-import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -21,8 +20,6 @@ from pipeline_inspector.records import Plan, RequestRecord, Sealed, Summary
 from pipeline_inspector.store.base import Store
 
 _AT_HAND = 64
-_SLICE = 20
-_PAUSE = 0.0005
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -126,8 +123,8 @@ class Reader:
         return found[::-1]
 
     def statistics(self, newest: int | None = None) -> Statistics:
-        """The numbers over the ``newest`` kept requests, None: over all. Records are opened once each, a few at a time, so
-        that other threads get their turn; one that cannot be put together is left out, and noted."""
+        """The numbers over the ``newest`` kept requests, None: over all. Each record is opened once; one that cannot
+        be put together is left out, and noted."""
         seq = self.store.last_seq()
         oldest = next((row.seq for row in self.store.after(0, 1)), seq + 1)
         with self._lock:
@@ -142,14 +139,8 @@ class Reader:
         return found
 
     def _figures(self, rows: Sequence[Summary]) -> Iterator[Figures]:
-        opened = 0
         for row in rows:
-            seen = self._seen.get(row.id)
-            if seen is None:
-                seen = self._opened(row)
-                opened += 1
-                if opened % _SLICE == 0:
-                    time.sleep(_PAUSE)
+            seen = self._seen.get(row.id) or self._opened(row)
             if seen.figures is not None:
                 yield seen.figures
 
