@@ -159,7 +159,7 @@ def test_more_statements_than_fit_are_counted() -> None:
 
 
 def test_templates_form_a_tree_with_like_leaves_told_once() -> None:
-    html = tabs.body("templates", samples.record("passed", 8), BASE)
+    html = tabs.body("templates", samples.record("passed", 8), BASE).replace("<wbr>", "")
     order = [
         html.index(f'"leaf">{name}<')
         for name in ("articles/list.html", "base.html", "articles/_row.html", "_footer.html")
