@@ -123,7 +123,7 @@ _PLACES = """() => {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_tabs_that_do_not_fit_stand_on_one_line_that_shows_the_chosen_one(site: Pages, show: Show, theme: str) -> None:
-    page = show(_address(site, "raised_rescued", "onion"), 390, theme)
+    page = show(_address(site, "raised_rescued", "onion"), 390, theme=theme)
     tabs = page.get_by_role("navigation", name="Request")
     for name in ("Timeline", "Headers", "Exception", "Resolver"):
         tabs.get_by_role("link", name=name).click()
