@@ -2,8 +2,8 @@
 
 First paint of a page that was never loaded before (a new browser profile each time) and, in turn with it, of a bare page of
 the site, which is what browser and machine take at least; the rows in the DOM, the time from a click on a row to the onion,
-and what staying up to date takes from the browser while requests pour in. For the last, another process puts copies of kept
-requests into the store, so that the site's own speed does not matter.
+how long the Pipeline page takes, and what staying up to date takes from the browser while requests pour in. For the last,
+another process puts copies of kept requests into the store, so that the site's own speed does not matter.
 """
 
 import argparse
@@ -25,17 +25,21 @@ if TYPE_CHECKING:
 
     from tests.sites import Server
 
-CLICK = """(index) => new Promise((done) => {
+CLICK = """([index, patience]) => new Promise((done) => {
   const link = document.querySelectorAll("#requests > li > a")[index];
+  const chosen = link.parentElement.id.slice(2);
   const begin = performance.now();
+  const late = setTimeout(() => done(null), patience);
   const seen = new MutationObserver(() => {
-    if (!document.querySelector("#stage .onion svg") || link.getAttribute("aria-current") !== "true") return;
+    const stage = document.querySelector("#stage .stage:has(.onion svg)");
+    if (stage?.dataset.record !== chosen) return;
     seen.disconnect();
+    clearTimeout(late);
     const drawn = new MessageChannel();
     drawn.port1.onmessage = () => done(performance.now() - begin);
     requestAnimationFrame(() => drawn.port2.postMessage(null));
   });
-  seen.observe(document.getElementById("desk"), { childList: true, subtree: true, attributes: true });
+  seen.observe(document.getElementById("stage"), { childList: true, subtree: true });
   link.click();
 })"""
 WATCH = """() => {
@@ -51,6 +55,7 @@ WATCH = """() => {
   };
   requestAnimationFrame(tick);
 }"""
+PATIENCE_MS = 20_000
 USED = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
 
 
@@ -75,8 +80,29 @@ def paints(browser: "Browser", address: str, rows: int) -> tuple[float, float]:
 
 
 def clicks(page: "Page", count: int) -> list[float]:
-    """Milliseconds from a click on a row to the frame after its onion stands on the page."""
-    return [page.evaluate(CLICK, 1 + number) for number in range(count)]
+    """Milliseconds from a click on a row to the frame after its onion stands on the page, also when the row has left the
+    list by then."""
+    found = [page.evaluate(CLICK, [1 + number, PATIENCE_MS]) for number in range(count)]
+    if None in found:
+        raise SystemExit(f"A chosen row's onion did not come within {PATIENCE_MS / 1000:.0f} s.")
+    return found
+
+
+def looks(site: Place, count: int) -> tuple[list[float], list[float]]:
+    """Milliseconds until the Pipeline page is answered: to the first look of a process, which opens all that is kept, and
+    to the next, when one more request was kept."""
+    first, later = [], []
+    for _ in range(count):
+        server = site.serve()
+        server.get("/n/0/")
+        for found in (first, later):
+            begin = time.perf_counter()
+            assert server.get("/__inspector__/pipeline/").is_success
+            found.append(1000 * (time.perf_counter() - begin))
+            server.get("/n/0/")
+            time.sleep(0.3)
+        server.stop()
+    return first, later
 
 
 def pour(path: Path, rate: float, end: Event) -> None:
@@ -152,6 +178,7 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=2000, help="requests that are kept")
     parser.add_argument("--loads", type=int, default=15, help="how often the page is loaded")
     parser.add_argument("--clicks", type=int, default=15, help="how many rows are chosen")
+    parser.add_argument("--looks", type=int, default=5, help="how many processes are asked for the Pipeline page")
     parser.add_argument("--seconds", type=float, default=15, help="how long requests pour in")
     parser.add_argument("--rate", type=float, default=1000, help="requests per second that pour in")
     options = parser.parse_args()
@@ -173,6 +200,9 @@ def main() -> None:
             ("rows in the DOM", str(page.locator("#requests > li").count()), "", ""),
         ]
         print(table(("main page", "median", "least", "most"), lines), "\n")
+        first, later = looks(site, options.looks)
+        lines = [_line("first look of a process", first), _line("next look, one request later", later)]
+        print(table(("Pipeline page, until it is answered", "median", "least", "most"), lines), "\n")
         line = flooded(site, server, page, options.seconds, options.rate)
         head = ("came per s", "updates per s", "rows in the DOM", "main thread busy", "per update")
         print(table((*head, "p99 between frames", "click → onion", "CPU of the server"), [line]))

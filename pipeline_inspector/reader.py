@@ -1,15 +1,22 @@
 """The showing wing's way to the store: rows, records made ready on demand, chains. Takes from the store, never writes.
 
-A record is kept as a packed tape and assembled when it is read; the last few assembled ones are kept at hand.
+A record is kept as a packed tape and assembled when it is read; the last few assembled ones are kept at hand, and of each
+that statistics were made of, what they take.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from threading import Lock
+from typing import NamedTuple
 
 import msgspec
 
+from pipeline_inspector import faults
+from pipeline_inspector.assembly.abridged import abridged
 from pipeline_inspector.assembly.record import assemble
-from pipeline_inspector.records import Plan, RequestRecord, Summary
+from pipeline_inspector.readings.statistics import Figures, Layers, Statistics, figures, together
+from pipeline_inspector.records import Plan, RequestRecord, Sealed, Summary
 from pipeline_inspector.store.base import Store
 
 _AT_HAND = 64
@@ -55,11 +62,21 @@ def _went_through(wanted: str, row: Summary, plan: Plan | None) -> bool:
     )
 
 
+class _Seen(NamedTuple):
+    """What statistics take of the record kept under ``seq``; None where it cannot be put together."""
+
+    seq: int
+    figures: Figures | None
+
+
 class Reader:
-    """Reads one store."""
+    """Reads one store. Safe to use from any thread."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._seen: dict[str, _Seen] = {}
+        self._chains: dict[Layers, Layers] = {}
+        self._told: dict[int | None, tuple[tuple[int, int], Statistics]] = {}
         self._plans: dict[str, Plan | None] = {}
         self._ready: OrderedDict[str, RequestRecord] = OrderedDict()
         self._lock = Lock()
@@ -105,6 +122,46 @@ class Reader:
                     break
         return found[::-1]
 
+    def statistics(self, newest: int | None = None) -> Statistics:
+        """The numbers over the ``newest`` kept requests, None: over all. Each record is opened once; one that cannot
+        be put together is left out, and noted."""
+        seq = self.store.last_seq()
+        oldest = next((row.seq for row in self.store.after(0, 1)), seq + 1)
+        with self._lock:
+            told = self._told.get(newest)
+            if told and told[0] == (oldest, seq):
+                return told[1]
+            self._seen = {record_id: seen for record_id, seen in self._seen.items() if seen.seq >= oldest}
+        rows = list(islice(self.store.newest(), newest))
+        found = together(self._figures(rows[::-1]))
+        with self._lock:
+            self._told[newest] = ((oldest, seq), found)
+        return found
+
+    def _figures(self, rows: Sequence[Summary]) -> Iterator[Figures]:
+        for row in rows:
+            seen = self._seen.get(row.id) or self._opened(row)
+            if seen.figures is not None:
+                yield seen.figures
+
+    def _opened(self, row: Summary) -> _Seen:
+        sealed = self.store.read(row.id)
+        if sealed is None:
+            return _Seen(row.seq, None)
+        seen = _Seen(row.seq, self._figures_of(sealed))
+        with self._lock:
+            self._seen[row.id] = seen
+        return seen
+
+    def _figures_of(self, sealed: Sealed) -> Figures | None:
+        try:
+            found = figures(abridged(sealed, self.plan(sealed.plan_id)))
+        except Exception as error:
+            faults.note("reader: putting a record together", error)
+            return None
+        with self._lock:
+            return found._replace(layers=self._chains.setdefault(found.layers, found.layers))
+
     def wants(self, wanted: Filter, row: Summary) -> bool:
         """Does ``wanted`` want ``row``?"""
         return wanted.matches(row, self.plan(row.plan_id) if wanted.layer else None)
@@ -123,3 +180,5 @@ class Reader:
         """Drop what is at hand (the store was cleared)."""
         with self._lock:
             self._ready.clear()
+            self._seen.clear()
+            self._told.clear()

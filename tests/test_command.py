@@ -33,7 +33,8 @@ def store() -> Iterator[MemoryStore]:
 def keep(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Keep:
     """``keep(kind)``: keep a sample request of that kind, with its chain."""
     kept: dict[bytes, RequestRecord] = {}
-    monkeypatch.setattr("pipeline_inspector.reader.assemble", lambda sealed, plan: kept[sealed.payload])
+    for made in ("assemble", "abridged"):
+        monkeypatch.setattr(f"pipeline_inspector.reader.{made}", lambda sealed, plan: kept[sealed.payload])
 
     def keep(kind: str = "passed") -> RequestRecord:
         record = samples.record(kind, seq=len(kept) + 1)

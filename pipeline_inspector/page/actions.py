@@ -50,7 +50,6 @@ def clear(request: HttpRequest, source: Reader) -> None:
     access.check_may_act(request, source.store)
     source.store.clear()
     source.forget()
-    chain.figures.forget()
     tail.forget()
     problems.dismiss(source.store)
 

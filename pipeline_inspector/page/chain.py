@@ -1,32 +1,26 @@
 """The chain as it stands now: its layers with their switches for the browser that asks, statistics and advice."""
 
 import re
-from collections.abc import Iterator
-from threading import Lock
 from typing import Literal
 
 import msgspec
 from django.conf import settings
 from django.http import HttpRequest
 
-from pipeline_inspector import faults
 from pipeline_inspector.control import toggles
 from pipeline_inspector.control.advice import Finding, advise
 from pipeline_inspector.page import fragments
 from pipeline_inspector.page.responses import Refused
 from pipeline_inspector.page.source import base
-from pipeline_inspector.reader import Filter, Reader
-from pipeline_inspector.readings.statistics import Statistics, statistics
+from pipeline_inspector.reader import Reader
+from pipeline_inspector.readings.statistics import Statistics
 from pipeline_inspector.records import NotUsed, Plan, PlanLayer, RequestRecord
 
 Who = Literal["everyone", "me"]
 """Whose requests a switch is for."""
 
-SAMPLE = 200
-"""So many of the newest requests make up the statistics."""
-
-SMALL_SAMPLE = 40
-"""So many make up the medians beside the switches, which every page draws."""
+SAMPLE = 40
+"""So many of the newest requests make up the medians beside the switches, which every page draws."""
 
 _TOKEN = re.compile(r"[\w-]{16,64}", re.ASCII)
 
@@ -60,20 +54,21 @@ def pipeline(reader: Reader, browser: str | None) -> Pipeline:
     plan = reader.newest_plan()
     if plan is None:
         return Pipeline()
+    statistics = reader.statistics()
     return Pipeline(
         layers=switched(reader, plan, browser),
         not_used=plan.not_used,
-        findings=findings(reader, plan, browser),
-        statistics=figures.of(reader),
+        findings=findings(reader, plan, browser, statistics),
+        statistics=statistics,
         interface=plan.interface,
         plan_id=plan.id,
     )
 
 
-def findings(reader: Reader, plan: Plan, browser: str | None) -> list[Finding]:
-    """What there is to say about the order of ``plan`` and its switches."""
+def findings(reader: Reader, plan: Plan, browser: str | None, statistics: Statistics) -> list[Finding]:
+    """What there is to say about the order of ``plan``, its switches, and what the layers did in many requests."""
     off = toggles.off_for(reader.store.control(), browser)
-    return advise(plan, off, figures.of(reader), csrf_use_sessions=settings.CSRF_USE_SESSIONS)
+    return advise(plan, off, statistics, csrf_use_sessions=settings.CSRF_USE_SESSIONS)
 
 
 def switched(reader: Reader, plan: Plan, browser: str | None) -> list[SwitchedLayer]:
@@ -113,7 +108,7 @@ def drawn(
         off,
         base(request),
         record,
-        None if record else figures.of(reader, SMALL_SAMPLE),
+        None if record else reader.statistics(SAMPLE),
         scope,
         mine=mine,
         oob=oob,
@@ -130,43 +125,3 @@ def find_layer(reader: Reader, name: str) -> str:
         several = [layer_id for layer_id in known if layer_id.rpartition(".")[2] == name]
         status, code = (409, "ambiguous") if len(several) > 1 else (404, "unknown_layer")
         raise Refused(status, code, str(error)[:2000]) from error
-
-
-class Figures:
-    """The statistics of the newest requests, reckoned again only when there are newer ones."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._known: dict[int, tuple[Reader, int, Statistics]] = {}
-
-    def of(self, reader: Reader, sample: int = SAMPLE) -> Statistics:
-        """The statistics of the newest ``sample`` requests that ``reader`` reads."""
-        seq = reader.store.last_seq()
-        with self._lock:
-            known = self._known.get(sample)
-            if known and known[0] is reader and known[1] == seq:
-                return known[2]
-        found = statistics(_records(reader, sample))
-        with self._lock:
-            self._known[sample] = (reader, seq, found)
-        return found
-
-    def forget(self) -> None:
-        """Reckon anew (the records were cleared)."""
-        with self._lock:
-            self._known.clear()
-
-
-def _records(reader: Reader, sample: int) -> Iterator[RequestRecord]:
-    """The newest records; one that cannot be read is left out, and noted."""
-    for row in reader.newest(sample, Filter()):
-        try:
-            record = reader.record(row.id)
-        except Exception as error:
-            faults.note("page: reading a record", error)
-        else:
-            if record is not None:
-                yield record
-
-
-figures = Figures()

@@ -91,8 +91,10 @@ def short_path(file: str) -> str:
 
 @register.filter
 def breakable(path: str) -> SafeString:
-    """A path or a class's name as HTML: it may be broken after each slash, and before the word Middleware."""
-    return format_html_join(_MAY_BREAK, "{}", ((part,) for part in re.split(r"(?<=/)|(?<=.)(?=Middleware$)", path)))
+    """A path or a name as HTML: it may be broken after each slash and underscore, and before the word Middleware."""
+    return format_html_join(
+        _MAY_BREAK, "{}", ((part,) for part in re.split(r"(?<=/)|(?<=[^_]_)(?=[^_])|(?<=.)(?=Middleware$)", path))
+    )
 
 
 @register.filter

@@ -11,7 +11,7 @@ from pipeline_inspector.page.cards import totals
 from pipeline_inspector.page.drawing import render
 from pipeline_inspector.page.formats import short_name
 from pipeline_inspector.page.sql import readable
-from pipeline_inspector.page.tabs import Step, drawn, steps
+from pipeline_inspector.page.tabs import Bar, Step, drawn, steps
 from pipeline_inspector.readings.compare import Comparison, compare
 from pipeline_inspector.readings.onion import onion
 from pipeline_inspector.readings.statistics import LayerStatistics, Statistics
@@ -241,7 +241,7 @@ class _Started(NamedTuple):
 
     process: Process
     last: Stretch | None
-    stretches: list[tuple[Stretch, str, str]]
+    stretches: list[Bar]
     paths: list[tuple[str, list[Step]]]
     apps: list[tuple[str, int, int]]
     more_apps: int

@@ -9,7 +9,7 @@ from pipeline_inspector.page import statements, tree, waterfall
 from pipeline_inspector.page.drawing import render
 from pipeline_inspector.page.formats import percent
 from pipeline_inspector.readings.places import Places
-from pipeline_inspector.readings.stretches import Stretch, stretches
+from pipeline_inspector.readings.stretches import Stretch, stretches, together
 from pipeline_inspector.records import Change, Frame, RequestRecord, Stage
 
 _FOLDER = "pipeline_inspector/tabs/"
@@ -172,13 +172,21 @@ def _server(record: RequestRecord) -> dict[str, Any]:
     for name, at in (("first byte", "first_byte_ns"), ("last byte", "last_byte_ns")):
         if record.response and getattr(record.response, at) is not None:
             seen.setdefault(name, Stage(name, getattr(record.response, at)))
-    found = stretches(seen.values())
-    return {"stages": drawn(found), "path": steps(record.server.call_path)}
+    return {"stages": drawn(together(stretches(seen.values()))), "path": steps(record.server.call_path)}
 
 
-def drawn(found: Iterable[Stretch]) -> list[tuple[Stretch, str, str]]:
-    """Each stretch with the place and width of its bar in percent."""
-    return [(stretch, percent(stretch.left), percent(stretch.width)) for stretch in found]
+class Bar(NamedTuple):
+    """A stretch with the place and width of its bar, and the places of the marks on it, in percent."""
+
+    stretch: Stretch
+    left: str
+    width: str
+    marks: list[str]
+
+
+def drawn(found: Iterable[Stretch]) -> list[Bar]:
+    """Each stretch with its bar."""
+    return [Bar(one, percent(one.left), percent(one.width), [percent(end) for end in one.ends]) for one in found]
 
 
 # -- cache, logs, exception -----------------------------------------------------------------------------------------

@@ -179,12 +179,12 @@ def _rows(request: HttpRequest) -> HttpResponseBase:
 def _pipeline(request: HttpRequest) -> HttpResponseBase:
     source = reader()
     browser = chain.browser_of(request)
-    plan, (off, mine) = source.newest_plan(), chain.switches(source, browser)
+    plan, (off, mine), statistics = source.newest_plan(), chain.switches(source, browser), source.statistics()
     page = panels.pipeline_page(
         plan,
         off,
-        chain.figures.of(source),
-        chain.findings(source, plan, browser) if plan else [],
+        statistics,
+        chain.findings(source, plan, browser, statistics) if plan else [],
         base(request),
         kept_in=source.store.location(),
         csrf_token=csrf.token(request),

@@ -256,6 +256,34 @@ def test_a_click_shows_the_request_without_loading_the_page_and_back_goes_back(e
     expect(page.get_by_role("heading", name="Choose a request")).to_be_visible()
 
 
+def test_a_row_that_leaves_the_list_while_its_request_is_fetched_changes_stage_and_chain(
+    eleven: Face, show: Show
+) -> None:
+    page = show(eleven.url)
+    page.evaluate("document.addEventListener('htmx:beforeSend', (event) => event.target.closest('li').remove())")
+    row = page.get_by_role("list", name="Requests").get_by_role("link", name=re.compile("^POST .* 500"))
+    count = page.locator("#requests > li").count()
+    name = row.first.get_attribute("aria-label")
+    expect(page.locator("#chain")).to_contain_text("median")
+    row.first.click()
+    expect(page.get_by_role("figure")).to_have_accessible_name(f"Onion of {name.removesuffix(' 500') if name else ''}")
+    expect(page.locator("#chain")).not_to_contain_text("median")
+    expect(page.locator("#requests > li")).to_have_count(count - 1)
+    expect(page.locator("[id^=r-]")).to_have_count(count - 1)
+
+
+def test_a_running_request_that_is_drawn_again_does_not_scroll_a_small_screen(eleven: Face, show: Show) -> None:
+    page = show(address(eleven, "running"), 390, 844)
+    assert page.evaluate("document.querySelector('#stage .stage').getBoundingClientRect().top") > 0
+    page.evaluate("document.querySelector('#stage .stage').dataset.old = 'yes'")
+    page.evaluate(
+        "new Promise((done) => { document.addEventListener('htmx:afterSettle', done, { once: true });"
+        " htmx.ajax('GET', location.pathname, { target: '#stage', source: '#stage' }); })"
+    )
+    expect(page.locator("#stage .stage[data-old]")).to_have_count(0)
+    assert page.evaluate("scrollY") == 0
+
+
 def test_new_rows_take_neither_focus_nor_choice(eleven: Face, show: Show) -> None:
     page = show(address(eleven, "passed"))
     chosen = page.get_by_role("link", name="GET /articles/ 200", exact=True).first

@@ -107,6 +107,51 @@ def test_all_tabs_stand_on_one_line_beside_the_list_and_the_chain(site: Pages, s
     assert len(set(tops)) == 1
 
 
+_PLACES = """() => {
+  const tabs = document.querySelector(".tabs");
+  const edge = tabs.getBoundingClientRect();
+  const whole = (link) => link.left >= edge.left && link.right <= edge.right;
+  const boxes = [...tabs.querySelectorAll("a")].map((link) => link.getBoundingClientRect());
+  const told = (side) => getComputedStyle(tabs.querySelector(side)).visibility === "visible";
+  return {
+    lines: new Set(boxes.map((box) => box.top)).size,
+    chosen: whole(tabs.querySelector("[aria-current]").getBoundingClientRect()),
+    before: !whole(boxes[0]), after: !whole(boxes.at(-1)), says: [told(".before"), told(".after")],
+  };
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_tabs_that_do_not_fit_stand_on_one_line_that_shows_the_chosen_one(site: Pages, show: Show, theme: str) -> None:
+    page = show(_address(site, "raised_rescued", "onion"), 390, theme=theme)
+    tabs = page.get_by_role("navigation", name="Request")
+    for name in ("Timeline", "Headers", "Exception", "Resolver"):
+        tabs.get_by_role("link", name=name).click()
+        expect(tabs.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
+        page.wait_for_function(f"() => ({_PLACES})().chosen")
+        seen = page.evaluate(_PLACES)
+        assert seen["lines"] == 1
+        assert seen["says"] == [seen["before"], seen["after"]]
+        _check(page, f"narrow-{name.lower()}-{theme}")
+    assert seen["says"] == [True, True]
+
+
+def test_tabs_out_of_sight_are_reached_by_key_and_by_the_arrow_that_tells_of_them(site: Pages, show: Show) -> None:
+    page = show(_address(site, "raised_rescued", "onion"), 390)
+    links = page.get_by_role("navigation", name="Request").get_by_role("link")
+    expect(links.last).not_to_be_in_viewport()
+    expect(page.locator(".tabs-more.before")).to_be_hidden()
+    page.locator(".tabs-more.after").click()
+    expect(page.locator(".tabs-more.before")).to_be_visible()
+    expect(links.first).not_to_be_in_viewport()
+    links.first.focus()
+    expect(links.first).to_be_in_viewport(ratio=1)
+    for _ in range(links.count() - 1):
+        page.keyboard.press("Tab")
+    expect(links.last).to_be_focused()
+    expect(links.last).to_be_in_viewport(ratio=1)
+
+
 # -- the timeline under the hand ----------------------------------------------------------------------------------------
 
 

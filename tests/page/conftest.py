@@ -56,7 +56,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     def assemble(sealed: Sealed, plan: object) -> RequestRecord:
         return kept.records[sealed.payload.decode()]
 
-    monkeypatch.setattr("pipeline_inspector.reader.assemble", assemble)
+    for made in ("assemble", "abridged"):
+        monkeypatch.setattr(f"pipeline_inspector.reader.{made}", assemble)
     store.put_plan(samples.plan())
     faults.forget()
     recorder.flush()

@@ -307,9 +307,11 @@ def test_paths_are_shortened_to_what_one_recognises(file: str, text: str) -> Non
         ("SessionMiddleware", "Session<wbr>Middleware"),
         ("Middleware", "Middleware"),
         ("a<b>/c", "a&lt;b&gt;/<wbr>c"),
+        ("csrf_processing_done", "csrf_<wbr>processing_<wbr>done"),
+        ("_cached__user_", "_cached__user_"),
     ],
 )
-def test_long_names_break_after_a_slash_and_before_the_word_middleware(text: str, html: str) -> None:
+def test_long_names_break_after_slash_and_underscore_and_before_the_word_middleware(text: str, html: str) -> None:
     assert formats.breakable(text) == html
 
 

@@ -140,7 +140,8 @@ def hostile(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
             store.put_running("other", [summary])
         else:
             records[record.id].seq = store.append([Sealed(summary, record.id.encode(), summary.plan_id)])
-    monkeypatch.setattr("pipeline_inspector.reader.assemble", lambda sealed, plan: records[sealed.payload.decode()])
+    for made in ("assemble", "abridged"):
+        monkeypatch.setattr(f"pipeline_inspector.reader.{made}", lambda sealed, plan: records[sealed.payload.decode()])
     with override_settings(PIPELINE_INSPECTOR={"ENABLED": True, "EDITOR": "vscode"}):
         yield records
     assert faults.seen() == []

@@ -19,14 +19,14 @@ from pipeline_inspector.control.advice import Finding, advise, leaning_on
 from pipeline_inspector.management import text
 from pipeline_inspector.reader import Filter, Reader
 from pipeline_inspector.readings.exports import EXPORTS
-from pipeline_inspector.readings.statistics import Statistics, statistics
+from pipeline_inspector.readings.statistics import Statistics
 from pipeline_inspector.records import NotUsed, Plan, PlanLayer, RequestRecord, to_json
 from pipeline_inspector.store import configured
 from pipeline_inspector.store.base import StoreError
 
 LOADED_WITHIN = 5.0
 LOOK_EVERY = 0.2
-SAMPLE = 200
+AT_ONCE = 200
 NEWEST = "last"
 
 
@@ -72,8 +72,7 @@ class Command(BaseCommand):
         """The chain as text or JSON."""
         plan = _plan(reader)
         state = reader.store.control()
-        rows = reader.newest(SAMPLE, Filter())
-        figures = statistics(found for row in rows if (found := reader.record(row.id)) is not None)
+        figures = reader.statistics()
         findings = advise(plan, state.off, figures, csrf_use_sessions=settings.CSRF_USE_SESSIONS)
         if options["json"]:
             layers = [
@@ -124,7 +123,7 @@ class Command(BaseCommand):
                     return
                 while reader.store.last_seq() == seq:
                     time.sleep(LOOK_EVERY)
-                rows, seq = reader.after(seq, SAMPLE, wanted)
+                rows, seq = reader.after(seq, AT_ONCE, wanted)
         except KeyboardInterrupt:
             return
 

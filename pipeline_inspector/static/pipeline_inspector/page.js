@@ -231,18 +231,46 @@
     }
   });
 
+  // -- tabs that do not all fit: the chosen one is in sight, and where there are more is told ----------------------------
+
+  let along = 0; // so far the tabs were scrolled, whichever request they are of
+  const tellMore = (tabs) => {
+    along = tabs.scrollLeft;
+    tabs.classList.toggle("tabs-go-back", along > 1);
+    tabs.classList.toggle("tabs-go-on", along + tabs.clientWidth < tabs.scrollWidth - 1);
+  };
+  const showTab = () => {
+    const tabs = $("#stage .tabs");
+    if (!tabs) return;
+    const here = $("[aria-current]", tabs);
+    const beside = 40;
+    const most = here.offsetLeft - beside;
+    const least = here.offsetLeft + here.offsetWidth + beside - tabs.clientWidth;
+    tabs.scrollLeft = Math.min(Math.max(along, least), most);
+    tellMore(tabs);
+  };
+  document.addEventListener("scroll", (event) => event.target.matches?.(".tabs") && tellMore(event.target), { capture: true });
+  window.addEventListener("resize", showTab);
+  document.addEventListener("click", (event) => {
+    const more = event.target instanceof Element && event.target.closest(".tabs-more");
+    if (more) more.parentElement.scrollLeft += Number(more.dataset.by) * 0.7 * more.parentElement.clientWidth;
+  });
+
   // -- beginnings ---------------------------------------------------------------------------------------------------
 
   document.addEventListener("DOMContentLoaded", () => {
     begin();
+    showTab();
     $("#help-open")?.addEventListener("click", () => $("#help").showModal());
     $("#help")?.addEventListener("click", (event) => {
       if (event.target.id === "help") event.target.close();
     });
   });
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.target.id === "stage") begin();
-    else if (event.target.id === "chain") show(shown);
+    if (event.target.id === "stage") {
+      begin();
+      showTab();
+    } else if (event.target.id === "chain") show(shown);
   });
 
   window.inspector = { say, isTyping };

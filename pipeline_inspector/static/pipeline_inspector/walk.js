@@ -63,7 +63,8 @@
     if (event.target.id !== "stage") return;
     mark();
     document.title = `${stage()?.getAttribute("aria-label") ?? "Requests"} · Pipeline Inspector`;
-    if (matchMedia("(max-width: 760px)").matches && event.detail.elt?.closest?.("#requests, #stage")) {
+    const asked = event.detail.requestConfig?.elt; // the stage itself, where a running request is drawn again
+    if (matchMedia("(max-width: 760px)").matches && asked && asked !== event.target) {
       stage()?.scrollIntoView({ block: "start" });
     }
   });
@@ -80,7 +81,19 @@
     const coming = timeless(event.detail.serverResponse);
     if (coming === drawn && stage()?.dataset.state === "running") event.detail.shouldSwap = false;
     if (event.detail.shouldSwap) drawn = coming;
+    lend(event.detail.requestConfig.elt);
   });
+
+  /** htmx looks for the chain, which comes along, in the tree of what was clicked: a row may have left the list since. */
+  const lend = (row) => {
+    const tree = row.getRootNode();
+    if (tree === document) return;
+    const attic = document.createElement("ol");
+    attic.hidden = true;
+    attic.append(tree);
+    document.body.append(attic);
+    queueMicrotask(() => attic.remove());
+  };
 
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.target?.id !== "stage" || event.detail.xhr.status !== 404) window.inspector.say("The inspector refused this.");
