@@ -67,8 +67,14 @@ def bare() -> Iterator[Pages]:
     pages.stop()
 
 
-def _addresses(site: Pages) -> dict[str, str]:
-    """Every page and every tab of ``site``, by a short name."""
+def _addresses(site: Pages, kind: str) -> dict[str, str]:
+    """Every page (``pages``), every tab of one request (``tabs``) or every request (``onions``), by a short name."""
+    names = list(site.records)
+    if kind == "onions":
+        return {f"onion-{name}": f"requests/{name}/" for name in names}
+    if kind == "tabs":
+        rich = next((name for name in names if name.startswith("raised-rescued")), names[0])
+        return {f"tab-{tab}": f"requests/{rich}/?tab={tab}" for tab in TABS}
     found = {
         "requests": "",
         "no-match": "?path=no-such-path",
@@ -78,13 +84,9 @@ def _addresses(site: Pages) -> dict[str, str]:
         "startup": "startup/",
         "denied": "denied/",
     }
-    names = list(site.records)
     if names:
         found["compared"] = f"compare/?a={names[0]}&b={names[-1]}"
         found["compared-one"] = f"compare/?a={names[0]}"
-    rich = next((name for name in names if name.startswith("raised-rescued")), names[0] if names else "")
-    found |= {f"tab-{tab}": f"requests/{rich}/?tab={tab}" for tab in TABS if rich}
-    found |= {f"onion-{name}": f"requests/{name}/" for name in names}
     return found
 
 
@@ -103,52 +105,58 @@ SCREENS = {
 }
 
 
+KINDS = ("pages", "tabs", "onions")
 LOOKS = [
-    *(("usual", screen) for screen in SCREENS),
-    *(("full", screen) for screen in ("usual", "zoomed", "narrow")),
-    *(("bare", screen) for screen in ("usual", "zoomed", "narrow")),
+    *(("usual", screen, kind) for screen in SCREENS for kind in KINDS),
+    *(("full", screen, kind) for screen in ("usual", "zoomed", "narrow") for kind in KINDS),
+    *(("bare", screen, "pages") for screen in ("usual", "zoomed", "narrow")),
 ]
 
 
-@pytest.mark.parametrize(("kind", "screen"), LOOKS)
+@pytest.mark.parametrize(("which", "screen", "kind"), LOOKS)
 def test_nothing_is_cut_or_covered_on_any_page(
-    request: pytest.FixtureRequest, show: Show, kind: str, screen: str
+    request: pytest.FixtureRequest, show: Show, which: str, screen: str, kind: str
 ) -> None:
-    site: Pages = request.getfixturevalue(kind)
+    site: Pages = request.getfixturevalue(which)
     width, height, scale = SCREENS[screen]
     page = show(site.url, width, height, scale=scale)
     found = []
-    for name, address in _addresses(site).items():
+    for name, address in _addresses(site, kind).items():
         page.goto(site.url + address)
-        found += _look(page, f"{kind}-{name}-{screen}")
+        found += _look(page, f"{which}-{name}-{screen}")
     assert found == []
 
 
-@pytest.mark.parametrize("kind", ["usual", "full"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("which", ["usual", "full"])
 def test_letters_twice_as_large_are_neither_cut_nor_covered(
-    request: pytest.FixtureRequest, show: Show, kind: str
+    request: pytest.FixtureRequest, show: Show, which: str, kind: str
 ) -> None:
-    site: Pages = request.getfixturevalue(kind)
+    site: Pages = request.getfixturevalue(which)
     page = show(site.url, 1280, 800)
     found = []
-    for name, address in _addresses(site).items():
+    for name, address in _addresses(site, kind).items():
         page.goto(site.url + address)
         enlarge_text(page)
-        found += _look(page, f"{kind}-{name}-enlarged", smallest=5)
+        found += _look(page, f"{which}-{name}-enlarged", smallest=5)
     assert found == []
 
 
-@pytest.mark.parametrize(("system", "chosen"), [("light", ""), ("dark", ""), ("light", "dark"), ("dark", "light")])
+@pytest.mark.parametrize(
+    ("system", "chosen", "kind"),
+    [
+        *((system, "", kind) for system in ("light", "dark") for kind in ("pages", "tabs")),
+        *(("light", "dark", "pages"), ("dark", "light", "pages")),
+    ],
+)
 def test_every_page_is_without_a_violation_in_every_theme_when_zoomed(
-    usual: Pages, show: Show, system: str, chosen: str
+    usual: Pages, show: Show, system: str, chosen: str, kind: str
 ) -> None:
     page = show(usual.url, 640, 400, system, scale=2)
     for _ in range({"": 0, "light": 1, "dark": 2}[chosen]):
         page.keyboard.press("t")
     found = []
-    for name, address in _addresses(usual).items():
-        if name.startswith("onion-") or (chosen and name.startswith("tab-")):
-            continue
+    for name, address in _addresses(usual, kind).items():
         page.goto(usual.url + address)
         report = Axe().run(page)
         found += [f"{name}: {violation['id']}" for violation in report.response["violations"]]
