@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
+from django.core.exceptions import AppRegistryNotReady
 from django.utils import translation
 
 from pipeline_inspector import clock, faults, packed
@@ -372,7 +373,14 @@ def _tried_texts(tape: Tape) -> list[msgspec.Raw]:
         if len(_tried) > 500:
             _tried.clear()
         # A pattern may be written in the language of the request, which this thread knows nothing of.
-        with translation.override(language if isinstance(language, str) else settings.LANGUAGE_CODE):
-            texts = [piece(" ".join(str(part.pattern) for part in parts)) for parts in tried[:TRIED_KEPT]]
+        try:
+            with translation.override(language if isinstance(language, str) else settings.LANGUAGE_CODE):
+                texts = _texts_of(tried)
+        except AppRegistryNotReady:  # other apps are being loaded, as in tests: no language can be had
+            texts = _texts_of(tried)
         ready = _tried[key] = tried, texts
     return ready[1]
+
+
+def _texts_of(tried: list[Any]) -> list[msgspec.Raw]:
+    return [piece(" ".join(str(part.pattern) for part in parts)) for parts in tried[:TRIED_KEPT]]

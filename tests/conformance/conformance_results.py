@@ -12,6 +12,12 @@ from django.test.runner import DiscoverRunner
 class WritingRunner(DiscoverRunner):
     """Django's runner; besides, it writes the tests that did not pass, and how many requests were recorded."""
 
+    def setup_test_environment(self, **kwargs: Any) -> None:
+        """As Django does it; the recorder takes what it needs, though the tests keep this process as busy as can be."""
+        super().setup_test_environment(**kwargs)
+        if (recorder := sys.modules.get("pipeline_inspector.recording.recorder")) is not None:
+            recorder.SHARE = 1.0  # type: ignore[attr-defined]
+
     def suite_result(self, suite: Any, result: Any, **kwargs: Any) -> int:
         """What the runner returns; the file is written on the way."""
         told = {

@@ -4,14 +4,19 @@ import logging
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import mark_safe
+from django.utils.translation import trans_real
 
 from pipeline_inspector import faults, wiring
+from pipeline_inspector.assembly.record import assemble
+from pipeline_inspector.recording import recorder, sealing
 from pipeline_inspector.records import RequestRecord, from_json, to_json
 from pipeline_inspector.store.base import StoreError
 from tests.scenarios.comparing import urls
-from tests.scenarios.driving import watched
+from tests.scenarios.driving import site, through_wsgi, watched
 from tests.scenarios.made import Spec, order
 
 
@@ -171,3 +176,15 @@ def test_a_store_that_cannot_say_what_ran_before_takes_no_record_away(monkeypatc
     assert record.state == "finished"
     assert [fault.where for fault in faults.seen()] == ["recorder: what changed"]
     faults.forget()
+
+
+def test_the_patterns_tried_are_told_while_other_apps_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    with site([]), recorder.diverted() as tapes:
+        through_wsgi(WSGIHandler(), "/nowhere/")
+    monkeypatch.setattr(sealing, "_tried", {})
+    monkeypatch.setattr(trans_real, "_translations", {})
+    monkeypatch.setattr(apps, "apps_ready", False)
+    sealed = wiring.sealer().seal(tapes.pop())
+    monkeypatch.undo()
+    record = assemble(sealed, None)
+    assert "class/" in record.tried
