@@ -47,6 +47,7 @@ def _unhurried() -> Iterator[None]:
     """Tests that ask a site in their own process keep it as busy as it can be: their requests are recorded all the same."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorder, "SHARE", 1.0)
+        patch.setattr(recorder, "SHARE_WATCHED", 1.0)
         yield
 
 

@@ -20,27 +20,25 @@ SOON = 0.1
 
 class Pace:
     """The recorder's pace. ``now`` is a moment of ``time.monotonic()`` and ``used`` the processor time that the process has
-    used until then, as ``time.process_time()`` tells it; both in seconds. ``share``: what it takes of one processor's time
-    in a process that has none to spare."""
+    used until then, as ``time.process_time()`` tells it; both in seconds. ``room``: so many may wait now; ``rest``: seconds
+    to rest now, so that a debt is worked off."""
 
-    def __init__(self, now: float, used: float, share: float) -> None:
+    def __init__(self, now: float, used: float) -> None:
         self.room = QUEUE_LIMIT
-        self._share = share
         self._credit = BURST
         self._now, self._used = now, used
         self._each = 0.0
+        self.rest = 0.0
 
-    def worked(self, now: float, used: float, spent: float, requests: int) -> None:
-        """A turn is over that took ``spent`` seconds of processor time for so many ``requests``."""
+    def worked(self, now: float, used: float, spent: float, requests: int, share: float) -> None:
+        """A turn is over that took ``spent`` seconds of processor time for so many ``requests``. ``share``: what the
+        recorder may take of one processor's time in a process that has none to spare."""
         passed, busy = now - self._now, used - self._used
         self._now, self._used = now, used
-        gained = passed * self._share + max(0.0, passed * WHOLE - busy)
+        gained = passed * share + max(0.0, passed * WHOLE - busy)
         self._credit = min(BURST, self._credit + gained - spent)
         if requests:
             self._each = spent / requests
-        soon = int(SOON * self._share / self._each) if self._each else QUEUE_LIMIT
+        soon = int(SOON * share / self._each) if self._each else QUEUE_LIMIT
         self.room = QUEUE_LIMIT if self._credit >= 0 else max(FEWEST, min(soon, QUEUE_LIMIT))
-
-    def rest(self) -> float:
-        """Seconds to rest now, so that a debt is worked off; 0 without one."""
-        return min(SOON, max(0.0, -self._credit / self._share))
+        self.rest = min(SOON, max(0.0, -self._credit / share))

@@ -27,7 +27,9 @@ AT_A_TIME = 8
 """So many records are sealed before the interpreter is offered to whoever serves: not while a batch and more wait, as under
 full load every offer costs this thread the interpreter for milliseconds, and it would fall behind."""
 SHARE = 0.05
-"""So much of one processor's time it takes when the process has none to spare. What comes in beyond that is dropped."""
+SHARE_WATCHED = 0.5
+"""So much of one processor's time the thread takes when the process has none to spare, and while somebody looks: then every
+request is wanted. What comes in beyond that is dropped."""
 PAUSE = 0.02
 """Tapes are sealed soon: each holds its request's objects, and what lives long makes Python's collector work."""
 KEPT_WITHIN = 0.05
@@ -244,7 +246,7 @@ class Keeper:
         self._faults_told: list[tuple[int, bool]] = []
         self._sealed: list[Sealed] = []
         self._kept_at = 0.0
-        self._pace = pacing.Pace(time.monotonic(), time.process_time(), SHARE)
+        self._pace = pacing.Pace(time.monotonic(), time.process_time())
 
     def turn(self) -> None:
         """One turn: what is queued is kept; then sleep, deeply when there is nothing to do."""
@@ -270,9 +272,9 @@ class Keeper:
             if not self._sealed:
                 _busy.clear()
         spent = time.thread_time() - before
-        self._pace.worked(time.monotonic(), time.process_time(), spent, worked)
+        self._pace.worked(time.monotonic(), time.process_time(), spent, worked, SHARE_WATCHED if watched else SHARE)
         _room = self._pace.room
-        self._sleep(worked=worked, watched=watched, rest=max(self._pace.rest(), spent if running else 0))
+        self._sleep(worked=worked, watched=watched, rest=max(self._pace.rest, spent if running else 0))
 
     def _sleep(self, *, worked: int, watched: bool, rest: float) -> None:
         global _idle
