@@ -54,8 +54,8 @@ CASES: dict[str, tuple[str, list[str]]] = {
 """What is asked for: the path and the layers. The first seven make up the table."""
 
 DEEPEST = 40
-BREATH = 0.005
-REST = 4
+BREATH = 0.05
+REST = 3
 """In process a site is asked for ``BREATH`` seconds at a time, then left alone ``REST`` times as long, whatever the tool:
 what is measured is a request with all that is done for it, not how much is left out under full load."""
 _TEMPLATES = {
@@ -298,6 +298,14 @@ def _times(interface: str, seconds: float, call: Any) -> list[int]:
 _loop = asyncio.new_event_loop()
 
 
+def _record_all() -> None:
+    """The recorder takes what it needs, however busy this process is."""
+    if "pipeline_inspector" in settings.INSTALLED_APPS:
+        from pipeline_inspector.recording import recorder
+
+        recorder.SHARE = 1.0
+
+
 def _settle() -> None:
     """All is recorded; ends with an error when something was left out."""
     if "pipeline_inspector" in settings.INSTALLED_APPS:
@@ -351,6 +359,7 @@ def main() -> None:
     tool = TOOLS[sys.argv[1]]
     with tempfile.TemporaryDirectory() as folder:
         begin(tool, Path(folder), STOCK)
+        _record_all()
         _migrate()
         asyncio.set_event_loop(_loop)
         calls: dict[tuple[str, str], Any] = {}
