@@ -39,17 +39,17 @@ def in_process(tools: list[str], cases: tuple[str, ...], interface: str, rounds:
                     cpu.setdefault((tool, case), []).append(answer["cpu_us"])
     middle = {key: statistics.median(values) for key, values in wall.items()}
     used = {key: statistics.median(values) for key, values in cpu.items()}
+    stock = "eight stock layers" if "eight stock layers" in cases else cases[0]
     body = []
     for tool in tools:
         line = [tool]
         for case in cases:
             bare, here = middle["bare", case], middle[tool, case]
             line.append(f"{bare:,.0f} µs" if tool == "bare" else f"{here - bare:+,.0f} µs ×{here / bare:.2f}")
-        stock = "eight stock layers" if "eight stock layers" in cases else cases[0]
         bare, here = used["bare", stock], used[tool, stock]
         line.append(f"{bare:,.0f} µs" if tool == "bare" else f"{here - bare:+,.0f} µs")
         body.append(line)
-    return rows(["", *cases, f"CPU of the process ({cases[1] if len(cases) > 1 else cases[0]})"], body)
+    return rows(["", *cases, f"CPU of the process ({stock})"], body)
 
 
 def over_sockets(tools: list[str], rounds: int, seconds: float) -> str:
