@@ -6,7 +6,6 @@ where the site routes sockets itself. What they return and what they pass on sta
 WSGI server asks for the body, right before it writes the first byte, is seen at ``HttpResponse.__iter__``.
 """
 
-import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from threading import get_ident
@@ -16,13 +15,13 @@ from channels.routing import ProtocolTypeRouter
 from django.core.handlers import asgi, wsgi
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.signals import got_request_exception, request_finished, request_started
+from django.core.signals import request_finished, request_started
 from django.http import HttpResponse
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.recording.tape import Tape, closing, current, now
+from pipeline_inspector.recording.tape import Tape, closing, now
 from pipeline_inspector.recording.transport import Transport, arriving
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -35,7 +34,6 @@ def install(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], s
     """
     request_started.connect(_started, weak=False, dispatch_uid="pipeline_inspector.started")
     request_finished.connect(_finished, weak=False, dispatch_uid="pipeline_inspector.finished")
-    got_request_exception.connect(_exception, dispatch_uid="pipeline_inspector.exception")
     for module in (wsgi, asgi):
         _wrap_prefix(module)
     _wrap_body()
@@ -168,10 +166,3 @@ def _finished(**_: Any) -> None:
         tape.finished_at = now()
         if tape.transport is None or tape.chain.interface == "wsgi":
             recorder.finish(tape)
-
-
-def _exception(**_: Any) -> None:
-    tape = current.get()
-    error = sys.exc_info()[1]
-    if tape is not None and tape.open and error is not None and tape.errors:
-        tape.errors[-1].signalled_at = now()

@@ -34,7 +34,6 @@ class ErrorNote:
         "message",
         "rescued_at",
         "rescued_by",
-        "signalled_at",
         "type",
         "where",
     )
@@ -50,7 +49,7 @@ class ErrorNote:
         self.chain = [f"{type(cause).__name__}: {_message(cause)}" for cause in causes]
         self.chain_frames = [_frames(cause, CAUSE_FRAME_LIMIT) for cause in causes]
         self.rescued_by: tuple[str, int] | None = None
-        self.rescued_at = self.signalled_at = 0
+        self.rescued_at = 0
 
     def stacks(self, file: Callable[[CodeType], int]) -> list[list[tuple[str, int, int]]]:
         """The frames of the exception, then those of each cause: (function, number of the file as ``file`` says, line)."""

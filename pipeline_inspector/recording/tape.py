@@ -200,9 +200,3 @@ def leave(token: Token[Tape | None]) -> None:
         current.reset(token)
     except ValueError:
         return
-
-
-def running_tape() -> Tape | None:
-    """The tape of the request that this thread or task works for, None outside any request."""
-    tape = current.get()
-    return tape if tape is not None and tape.open else None
