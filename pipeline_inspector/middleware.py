@@ -18,7 +18,7 @@ from pipeline_inspector.probes import layers
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LEARN_AGAIN, LoadedChain
-from pipeline_inspector.recording.tape import Tape, current, leave, now
+from pipeline_inspector.recording.tape import Tape, WatchingTape, WholeTape, current, leave, now
 from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, arriving
 
 HIDDEN = frozenset(
@@ -157,12 +157,15 @@ class OutermostMiddleware:
             if not off and recorder.full():
                 return None
             number = next(recorder.numbers)
-            learning = chain.learning > 0
-            if learning:
+            kind: type[Tape] = Tape
+            if chain.learning > 0:
                 chain.learning -= 1
+                kind = WholeTape
             elif not number % LEARN_AGAIN:
-                learning = True
-            tape = Tape(chain, template[:], number, request, off, learning)
+                kind = WholeTape
+            elif chain.watched:
+                kind = WatchingTape
+            tape = kind(chain, template[:], number, request, off)
             way = arriving.get()
             if (
                 way is not None
@@ -209,7 +212,7 @@ class OutermostMiddleware:
         """The chain is through: note the answer, and be told when it has been sent."""
         try:
             tape.response = layers.snapshot(response, tape.headers)
-            tape.attributes = tape.seen and request.__dict__.copy()
+            tape.settle(request.__dict__)
             if response.streaming:
                 tape.streaming = True
                 self.follow(tape, response)

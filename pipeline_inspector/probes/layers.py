@@ -91,11 +91,9 @@ def _sync_seam(
     def layer(request: Any) -> Any:
         try:
             tape = request._pipeline_tape
+            slots = tape.slots
         except AttributeError:
             return plain(request)
-        if tape is None:
-            return plain(request)
-        slots = tape.slots
         if tape.chain is not chain or slots[base]:
             return aside(request, tape)
         attributes = request.__dict__
@@ -115,12 +113,7 @@ def _sync_seam(
         try:
             if len(attributes) != tape.width:
                 slots[base + ATTRIBUTES_OUT] = tape.looked(attributes)
-            if (
-                response.headers._store != tape.headers
-                or response.status_code != tape.status
-                or response.cookies
-                or tape.cookies
-            ):
+            if response.headers._store != tape.headers or response.status_code != tape.status or response.cookies:
                 tape.answered(base, response)
         except Exception as error:
             slots[base + STATUS] = 0
@@ -141,11 +134,9 @@ def _async_seam(
     async def layer(request: Any) -> Any:
         try:
             tape = request._pipeline_tape
+            slots = tape.slots
         except AttributeError:
             return await plain(request)
-        if tape is None:
-            return await plain(request)
-        slots = tape.slots
         if tape.chain is not chain or slots[base]:
             return await aside(request, tape)
         attributes = request.__dict__
@@ -165,12 +156,7 @@ def _async_seam(
         try:
             if len(attributes) != tape.width:
                 slots[base + ATTRIBUTES_OUT] = tape.looked(attributes)
-            if (
-                response.headers._store != tape.headers
-                or response.status_code != tape.status
-                or response.cookies
-                or tape.cookies
-            ):
+            if response.headers._store != tape.headers or response.status_code != tape.status or response.cookies:
                 tape.answered(base, response)
         except Exception as error:
             slots[base + STATUS] = 0

@@ -65,7 +65,7 @@ def _wrap_body() -> None:
         try:
             closers = self._resource_closers
             tape = closers[-2].__self__ if len(closers) > 1 else None  # behind ours the handler puts its request's
-            if type(tape) is Tape:
+            if isinstance(tape, Tape):
                 way = tape.transport
                 # An empty body has no first byte, under WSGI as under ASGI.
                 if way is not None and way.response_started and tape.body_bytes and not way.first_byte:

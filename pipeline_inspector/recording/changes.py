@@ -3,10 +3,12 @@
 A change is ``(position, on, what, name, kind, before, after)``; position 0 is the core.
 """
 
+from collections.abc import Iterator
 from itertools import islice
 from operator import is_
 from typing import Any, Protocol
 
+from pipeline_inspector.recording.attributes import UNTOLD
 from pipeline_inspector.recording.tape import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
@@ -28,15 +30,6 @@ _LIMIT = 300
 _WHOSE: Change = (0, "", "", "", "", None, None)
 """Stands for an attribute exchanged at a boundary that nobody looked at: counted rather than told of the wrong layer."""
 
-UNTOLD = frozenset(
-    {
-        *("_pipeline_tape", "COOKIES", "GET", "headers", "accepted_types", "accepted_types_by_precedence", "_post"),
-        *("_files", "_body", "_stream", "_read_started", "_post_parse_error", "_cached_media_type"),
-        *("_current_scheme_host",),
-    }
-)
-"""Ours, and what Django's request keeps of its own once it was asked for: nobody set these."""
-
 
 class Words(Protocol):
     """How what changed is told."""
@@ -56,6 +49,8 @@ class Comparer:
 
     def __init__(self, words: Words) -> None:
         self._words = words
+        self._coming: Iterator[tuple[str, Any]] = iter(())
+        self._width = 0
 
     def changes(self, tape: Tape, hooks: list[tuple[Any, ...]]) -> tuple[Changes, int]:
         """The changes of ``tape``, whose core called ``hooks``, in the order of the way, and how many were cut."""
@@ -64,12 +59,13 @@ class Comparer:
         reached = [base for base in range(len(slots) - STRIDE, -1, -STRIDE) if slots[base] > 0]
         if not reached:
             return found, 0
+        attributes: Attributes = {**tape.first} if tape.left is None else {"resolver_match": None}
+        self._coming, self._width = reversed(tape.came), tape.width_at_first
         outer = reached[0]
-        attributes = {**slots[outer + ATTRIBUTES_IN]} if slots[outer + ATTRIBUTES_IN] else {}
         for base in reached:
-            after = slots[base + ATTRIBUTES_IN]
-            if after and base is not reached[0]:
-                attributes = self._attributes(found, outer // STRIDE, attributes, after, tape)
+            attributes = self._attributes(found, outer // STRIDE, attributes, slots[base + ATTRIBUTES_IN], tape)
+            if base is reached[0]:
+                found.clear()  # nobody had the request in hand before
             outer = base
         response = None
         if outer == 0:
@@ -87,7 +83,8 @@ class Comparer:
                 answer = status, headers, slots[base + COOKIES]
                 self._responses(found, base // STRIDE, response, answer)
                 response = answer
-        self._attributes(found, 0, attributes, tape.attributes, tape)
+        if tape.left is None:
+            self._attributes(found, 0, attributes, tape.attributes, tape)
         cut = 0
         if tape.chain.watched:
             told = [change for change in found if change is not _WHOSE]
@@ -115,13 +112,14 @@ class Comparer:
         """Adds what differs; gives what is known after that, for further use. Nothing kept: nothing was seen to differ."""
         if not after:
             return before
-        if type(after) is list:
-            for name, value in reversed(after):
+        if type(after) is int:
+            for name, value in islice(self._coming, after - self._width):
                 before[name] = value
                 if name not in UNTOLD:
                     found.append(self._new(position, name, value))
+            self._width = after
             return before
-        known = len(before)
+        known, self._width = len(before), len(after)
         names = [*after]
         goes_on = [*before] == names[:known]
         if goes_on and all(map(is_, before.values(), after.values())):

@@ -126,7 +126,7 @@ def finish(tape: Tape) -> None:
     if running.pop(tape.number, None) is None:
         return
     tape.open = False
-    tape.task = None
+    tape.newest = tape.task = None
     if _diverted:
         _diverted[-1].append(tape)
         return
@@ -380,15 +380,13 @@ def _rows(outlets: Outlets) -> list[Summary]:
 
 def clear(tape: Tape) -> None:
     """Let go of all that ``tape`` refers to. Its slots stay in number: cancelled work may still go on in a thread."""
-    tape.slots = [0] * len(tape.slots)
-    tape.events = []
-    tape.meta = {}
-    tape.errors = tape.match = tape.tried = tape.view = tape.response = tape.urlconf = tape.task = None
-    tape.attributes = tape.headers = None
-    tape.seen = {}
     if tape.transport is not None:
         tape.transport.forget()
-        tape.transport = None
+    tape.__dict__ = {}
+    tape.slots = [0] * len(tape.slots)
+    tape.events, tape.came = [], []
+    tape.meta, tape.first = {}, {}
+    tape.headers = tape.newest = None
 
 
 def _take(queue: deque[Tape], most: int) -> Iterable[Tape]:

@@ -4,17 +4,14 @@ No input makes it raise: bytes, lone surrogates and huge texts included. Every t
 and is bounded. Nothing lazy is evaluated: of a value only its exact type is asked, and only plain values are shown.
 """
 
-import datetime as dt
-import decimal
 import re
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
-from django.utils.functional import LazyObject, empty
+from django.utils.functional import LazyObject
 
-from pipeline_inspector.recording.pieces import Known
+from pipeline_inspector.recording.attributes import BYTES, SAYS_ITSELF, SIZED, by_size, kind_of, lazily
 from pipeline_inspector.recording.secret_names import SecretNames
 from pipeline_inspector.recording.secret_texts import (
     MASK,
@@ -43,10 +40,6 @@ _LITERAL = re.compile(
     r"'(?:[^']|'')*+(?:'|$)|(?<![\w\"$:%])(?<!LIMIT )(?<!OFFSET )\d+(?:\.\d+)?(?![\w\"])", re.IGNORECASE
 )
 
-_SAYS_ITSELF = frozenset({dt.date, dt.datetime, dt.time, dt.timedelta, uuid.UUID, decimal.Decimal})
-_BYTES = frozenset({bytes, bytearray, memoryview})
-_SIZED = frozenset({list, tuple, dict, set, frozenset})
-
 
 class Redactor:
     """Hides secrets: by the built-in names, Django's exception filter, and ``patterns`` (regular expressions for names).
@@ -61,7 +54,6 @@ class Redactor:
         self._harmless: set[tuple[str, str]] = set()
         self._keys: dict[str, bool] = {}
         self.opaque: dict[type, str] = {}
-        self._lazy: Known[tuple[type, type | None], str] = Known(_lazily, _TYPES_KEPT)
 
     def also(self, names: Iterable[str]) -> "Redactor":
         """One that hides the parameters ``names`` too, such as those of ``sensitive_post_parameters``."""
@@ -149,11 +141,10 @@ class Redactor:
         if value is None or kind is bool:
             return repr(value)
         if issubclass(kind, LazyObject):
-            wrapped = object.__getattribute__(value, "__dict__").get("_wrapped", empty)
-            return self._lazy[kind, None if wrapped is empty else type(wrapped)]
-        if kind in _SIZED:
-            return f"{kind.__name__}, {len(value)} long"  # type: ignore[arg-type]
-        if kind in (str, int, float, *_BYTES, *_SAYS_ITSELF) and self.name_is_secret(name):
+            return lazily(value)
+        if kind in SIZED:
+            return by_size(value)
+        if kind in (str, int, float, *BYTES, *SAYS_ITSELF) and self.name_is_secret(name):
             return MASK
         return self._plain(value)
 
@@ -176,9 +167,9 @@ class Redactor:
             return bounded(repr(self._running(value, VALUE_KEPT)), VALUE_KEPT)
         if kind is int:
             return self._hidden(repr(value)) if value.bit_length() <= 256 else f"int of {value.bit_length()} bits"
-        if kind in _SAYS_ITSELF:
+        if kind in SAYS_ITSELF:
             return bounded(without_shapes(str(value)), VALUE_KEPT)
-        if kind in _BYTES:
+        if kind in BYTES:
             return f"{kind.__name__}, {len(value)} long"
         if kind in (list, tuple) and not inside:
             items = [self._plain(item, inside=True) for item in value[:10]]
@@ -186,8 +177,8 @@ class Redactor:
         if not inside:
             if len(self.opaque) >= _TYPES_KEPT:
                 self.opaque.clear()
-            self.opaque[kind] = _type_name(value)
-        return _type_name(value)
+            self.opaque[kind] = kind_of(kind)
+        return kind_of(kind)
 
     # -- SQL ----------------------------------------------------------------------------------------------------------
 
@@ -214,7 +205,7 @@ class Redactor:
         elif type(params) in (list, tuple):
             values = [self._plain(value) for value in params[:ITEMS_KEPT]]
         else:
-            values = [_type_name(params)]
+            values = [kind_of(type(params))]
         return [MASK] * len(values) if self._secret.sql(as_text(sql, SQL_KEPT)) else values
 
     # -- running text -------------------------------------------------------------------------------------------------
@@ -265,23 +256,14 @@ def _cookie_pair(pair: str) -> str:
     return f"{name}={MASK if value else ''}"
 
 
-def _type_name(value: object) -> str:
-    return as_text(type(value).__name__, VALUE_KEPT)
-
-
-def _lazily(kinds: tuple[type, type | None]) -> str:
-    kind, wrapped = (None if kind is None else as_text(kind.__name__, VALUE_KEPT) for kind in kinds)
-    return f"{kind} ({wrapped})" if wrapped else f"{kind}"
-
-
 def _safe(value: Any, *, inside: bool = False) -> Any:
     """``value`` when writing it out runs no code of the site's, else the name of its type."""
     kind = type(value)
-    if value is None or kind in (bool, int, float, str) or kind in _SAYS_ITSELF:
+    if value is None or kind in (bool, int, float, str) or kind in SAYS_ITSELF:
         return value
     if issubclass(kind, BaseException):
         first = value.args[0] if value.args else ""
         return f"{kind.__name__}: {first}" if type(first) is str else kind.__name__
     if kind in (list, tuple) and not inside:
         return [_safe(item, inside=True) for item in value[:20]]
-    return f"<{_type_name(value)}>"
+    return f"<{kind_of(type(value))}>"

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -350,13 +351,17 @@ def _urlconf_setter(tape: Tape) -> int | None:
     if tape.urlconf is None and "urlconf" not in (tape.attributes or ()):
         return None
     setter = outer = 0
-    urlconf = None
+    urlconf = tape.first.get("urlconf")
+    coming, width = reversed(tape.came), tape.width_at_first
     for base in range(len(tape.slots) - STRIDE, -1, -STRIDE):
         if tape.slots[base + ENTRY] not in (0, OFF):
             seen = tape.slots[base + ATTRIBUTES_IN]
             if seen:
-                chosen = dict(seen).get("urlconf") if type(seen) is list else seen.get("urlconf")
-                if chosen is not urlconf and (chosen is not None or type(seen) is not list):
+                if type(seen) is int:
+                    chosen, width = dict(islice(coming, seen - width)).get("urlconf", urlconf), seen
+                else:
+                    chosen, width = seen.get("urlconf"), len(seen)
+                if chosen is not urlconf:
                     setter, urlconf = outer, chosen
             outer = base // STRIDE
     return setter or None

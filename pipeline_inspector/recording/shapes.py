@@ -4,13 +4,13 @@ single values only, so what changed is found out once for each shape. Runs on th
 A request has no known shape while its chain still learns, when its layers exchange attributes, or when some are off.
 """
 
-from itertools import chain
 from operator import is_, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline_inspector.recording.changes import UNTOLD, Comparer
+from pipeline_inspector.recording.attributes import Told, as_told
+from pipeline_inspector.recording.changes import Comparer
 from pipeline_inspector.recording.heads import HEADERS_KEPT
 from pipeline_inspector.recording.pieces import Known, piece, size
 from pipeline_inspector.recording.redaction import Redactor
@@ -30,7 +30,6 @@ _SHORT = 200
 _KNOWN = 4000
 _SHAPES = 500
 _LONGEST_SHAPE = 20_000
-_LISTS = {list}
 
 
 class Changed(NamedTuple):
@@ -61,7 +60,10 @@ class Words:
 
     def attribute(self, name: str, value: Any) -> str:
         """A request attribute."""
-        return self._texts[name, value] if type(value) is str else self._redactor.attribute(name, value)
+        kind = type(value)
+        if kind is str:
+            return self._texts[name, value]
+        return str(value) if kind is Told else self._redactor.attribute(name, value)
 
     def header(self, name: str, value: tuple[str, str]) -> str:
         """A header."""
@@ -102,11 +104,12 @@ class Shapes:
 
     def changes(self, tape: Tape, hooks: list[tuple[Any, ...]]) -> Changed:
         """The changes of ``tape``, whose core called ``hooks``, in the order of the way."""
-        came = None if tape.learning or tape.watched or tape.chain.watched or tape.off else self._came(tape, hooks)
-        if came is None:
+        left, final = tape.left, tape.response
+        if left is None or final is None or tape.off or any(map(itemgetter(8), hooks)):
+            if left is not None:
+                tape.came = as_told(left, tape.attributes)
             return Changed(*self._comparer.changes(tape, hooks), [])
-        lists, attributes = came
-        slots, answer = tape.slots, tape.response[1]
+        slots, answer, attributes = tape.slots, final[1], tape.attributes
         headers = slots[HEADERS::STRIDE]
         cookies = slots[COOKIES::STRIDE]
         only_added = len(answer) <= HEADERS_KEPT
@@ -115,11 +118,12 @@ class Shapes:
             if one and not all(map(is_, one.values(), last)):
                 only_added = False
         key = (
-            (*[one and len(one) for one in lists],),
+            left,
             (*attributes,),
-            (*map(type, attributes.values()),),
             type(tape.match),
-            *[event[4:7] for event in hooks],
+            *[event[4:8] for event in hooks],
+            (*slots[ATTRIBUTES_IN::STRIDE],),
+            (*slots[ATTRIBUTES_OUT::STRIDE],),
             (*slots[STATUS::STRIDE],),
             (*[one if one == 0 else len(one) for one in headers],),
             (*answer,) if only_added else (*[(*one.values(),) for one in headers if one],),
@@ -127,7 +131,8 @@ class Shapes:
         )
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shape(tape, hooks, attributes, answer if only_added else None)
+            tape.came = as_told(left, attributes)
+            shape = self._shape(tape, hooks, answer if only_added else None)
             if size(key) <= _LONGEST_SHAPE:
                 if len(self._shapes) >= _SHAPES:
                     self._shapes.clear()
@@ -135,38 +140,7 @@ class Shapes:
         tell = self._words.attribute
         return Changed(shape.changes, shape.cut, [tell(name, attributes[name]) for name in shape.named])
 
-    @staticmethod
-    def _came(tape: Tape, hooks: list[tuple[Any, ...]]) -> tuple[list[Any], dict[str, Any]] | None:
-        """The attributes that came, in lists by boundary and all together; None where anything else was done to them, or
-        to an answer out of the common."""
-        slots, match, final = tape.slots, tape.match, tape.attributes
-        lists = [*slots[ATTRIBUTES_IN::STRIDE], *[event[7] for event in hooks], *slots[ATTRIBUTES_OUT::STRIDE]]
-        count = len(slots) // STRIDE - 1
-        first, lists[count] = lists[count], 0
-        kept = [*filter(None, lists)]
-        if (
-            not final
-            or tape.response is None
-            or type(first) is not dict
-            or first.get("resolver_match", 0) is not None
-            or not _LISTS.issuperset(map(type, kept))
-            or any(map(itemgetter(8), hooks))
-        ):
-            return None
-        came = dict(chain.from_iterable(kept))
-        known = {**first, **came}
-        if match is not None:
-            known["resolver_match"] = match
-        if len(known) == len(final) == len(first) + sum(map(len, kept)) and all(
-            map(is_, map(known.get, final), final.values())
-        ):
-            return lists, came
-        return None
-
-    def _shape(
-        self, tape: Tape, hooks: list[tuple[Any, ...]], attributes: dict[str, Any], answer: dict[str, Any] | None
-    ) -> Shape:
-        told = {name: self._redactor.attribute(name, value) for name, value in attributes.items() if name not in UNTOLD}
-        named = tuple(name for name in told if type(attributes[name]) not in self._redactor.opaque)
+    def _shape(self, tape: Tape, hooks: list[tuple[Any, ...]], answer: dict[str, Any] | None) -> Shape:
+        named = (*tape.attributes,)
         changes, cut = Comparer(Numbers(self._redactor, named, answer)).changes(tape, hooks)
         return Shape(piece(changes), cut, named)

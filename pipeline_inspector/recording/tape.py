@@ -6,9 +6,9 @@ of an earlier entry. Layers are counted from the inside here (``position``: the 
 Django builds a chain in that order; a record counts from the outside.
 
 Snapshots are taken only where something differs from the boundary before: 0 there means "as before", a STATUS of 0 that
-nothing of the response differs. Headers are compared whole. Of the request's attributes the number is compared, and the
-identity of those named in ``watched``: names that a layer of this chain was seen to exchange. While a request is
-``learning`` (a chain's first, and one in fifty afterwards) every boundary is kept.
+nothing of the response differs. Headers are compared whole. Of the request's attributes the number is compared: a place
+for attributes holds how many there are, those that came are kept once, in ``came``, newest first, and those that there
+were in the beginning in ``first``. It holds a copy of all where an attribute was taken away, and in a ``WholeTape``.
 
 ``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, the rest is counted:
 
@@ -29,11 +29,13 @@ AGAIN    position: the layer was entered a second time
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from itertools import islice
+from itertools import chain, islice
+from operator import is_
 from threading import get_ident
 from typing import Any
 
 from pipeline_inspector import clock
+from pipeline_inspector.recording.attributes import Came, Left, leave_behind
 
 now = clock.now
 _wall = clock.wall
@@ -47,6 +49,8 @@ QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
 
 _NOTHING: dict[str, Any] = {}
 _NEVER = 0, 0
+_ASK_AGAIN = -1
+"""Stands for a status: an answer with cookies differs from the boundary before."""
 
 
 class Tape:
@@ -56,39 +60,32 @@ class Tape:
     """
 
     __slots__ = (
-        *("aborted", "attributes", "body_bytes", "chain", "closed_at", "cookies", "dropped", "end", "errors"),
-        *(
-            "events",
-            "finished_at",
-            "headers",
-            "inside",
-            "learning",
-            "match",
-            "meta",
-            "method",
-            "newest",
-            "number",
-            "off",
-        ),
-        *(
-            "open",
-            "opened_at",
-            "path",
-            "query_count",
-            "resolve_end",
-            "resolve_start",
-            "response",
-            "seen",
-            "slots",
-            "start",
-        ),
-        *("status", "streaming", "task", "template_count", "thread", "transport", "tried", "urlconf", "view"),
-        *("view_end", "view_made", "view_start", "view_thread", "wall", "watched", "width"),
+        *("__dict__", "came", "chain", "events", "first", "headers", "meta", "method", "newest", "number", "off"),
+        *("open", "opened_at", "path", "slots", "status", "thread", "view_made", "wall", "width"),
     )
 
-    def __init__(
-        self, chain: Any, slots: list[Any], number: int, request: Any, off: tuple[str, ...] = (), learning: bool = True
-    ) -> None:
+    # What few requests need, or what is written once and read when the record is made, has its value from here until then.
+    learning = False
+    only_added = True
+    aborted = streaming = False
+    dropped = query_count = template_count = 0
+    start = end = closed_at = finished_at = 0
+    resolve_start = resolve_end = view_start = view_end = view_thread = 0
+    view: Any = None
+    match: Any = None
+    tried: Any = None
+    urlconf: Any = None
+    response: Any = None
+    attributes: Any = None
+    left: Left | None = None
+    transport: Any = None
+    task: Any = None
+    errors: list[Any] | None = None
+    body_bytes: int | None = None
+    watched: tuple[str, ...] = ()
+    inside: tuple[int, int] = _NEVER
+
+    def __init__(self, chain: Any, slots: list[Any], number: int, request: Any, off: tuple[str, ...] = ()) -> None:
         self.opened_at = now()
         self.wall = _wall()
         self.thread = get_ident()
@@ -99,30 +96,14 @@ class Tape:
         self.path: str = request.path
         self.method: str | None = request.method
         self.events: list[tuple[Any, ...]] = []
-        self.seen: dict[str, Any] = _NOTHING
         self.off = off
-        self.learning = learning
         self.open = True
-        self.aborted = self.streaming = False
-        self.dropped = self.query_count = self.template_count = self.status = 0
-        self.start = self.end = self.closed_at = self.finished_at = 0
-        self.resolve_start = self.resolve_end = self.view_made = self.view_start = self.view_end = self.view_thread = 0
-        self.width = -1
-        self.newest: str | None = None
-        self.cookies: Any = 0
-        self.view: Any = None
-        self.match: Any = None
-        self.tried: Any = None
-        self.urlconf: Any = None
-        self.response: Any = None
-        self.attributes: Any = None
-        self.transport: Any = None
-        self.task: Any = None
+        self.view_made = self.status = 0
         self.headers: Any = None
-        self.errors: list[Any] | None = None
-        self.body_bytes: int | None = None
-        self.watched: tuple[str, ...] = chain.watched if chain is not None else ()
-        self.inside: tuple[int, int] = _NEVER
+        self.came: Came = []
+        self.first: dict[str, Any] = request.__dict__.copy()
+        self.newest: str | None = "_pipeline_tape"
+        self.width = len(self.first) + 1
 
     def add(self, event: tuple[Any, ...]) -> None:
         """Append ``event``, or count it as dropped when the tape is full."""
@@ -133,41 +114,70 @@ class Tape:
             self.dropped += 1
 
     def looked(self, attributes: dict[str, Any]) -> Any:
-        """What there is to keep of the request's ``attributes`` at a boundary; 0 where they are as they were before.
-
-        A list holds those that came, newest first; a copy of all is kept where something else may have happened, while
-        learning, and in chains with watched names: there this is to be asked at every boundary, else only where their
-        number is not ``width``. A request that was given up may still run in its thread: by then nothing is kept, as
-        nobody would let go of it.
+        """What there is to keep of the request's ``attributes`` at a boundary where their number is not ``width``: how many
+        there are now, those that came being put before the others in ``came``; or a copy of all, where anything else was
+        done to them. A request that was given up may still run in its thread: by then nothing is kept (0), as nobody would
+        let go of it.
         """
+        count = len(attributes)
+        more = count - self.width
+        if more > 0:
+            items = [*islice(reversed(attributes.items()), more + 1)]
+            if items.pop()[0] is self.newest:
+                self.came[:0] = items
+                self.newest = items[0][0]
+                self.width = count
+                return count
+        return self.all_of(attributes)
+
+    def all_of(self, attributes: dict[str, Any]) -> Any:
+        """A copy of ``attributes``, among which something was taken away or exchanged; 0 when the tape is closed."""
         if not self.open:
             return 0
-        count = len(attributes)
-        if not self.learning:
-            if self.watched:
-                seen = self.seen
-                if count == len(seen) and all(attributes.get(name) is seen.get(name) for name in self.watched):
-                    return 0
-            else:
-                came, self.width = count - self.width, count
-                items = [*islice(reversed(attributes.items()), came + 1 if 0 < came < count else 1)]
-                before, self.newest = self.newest, items[0][0]
-                if items[-1][0] is before and came > 0:
-                    items.pop()
-                    return items
-        self.seen = copied = attributes.copy()
-        return copied
+        self.only_added = False
+        self.width = len(attributes)
+        self.newest = next(reversed(attributes), None)
+        return attributes.copy()
 
     def answered(self, base: int, response: Any) -> None:
-        """Keep what differs in ``response`` from the boundary before, in the slots from ``base`` on."""
-        slots, headers, cookies = self.slots, response.headers._store, response.cookies
-        if cookies or self.cookies:
-            slots[base + COOKIES] = self.cookies = (
-                {name: morsel.value for name, morsel in cookies.items()} if cookies else 0
-            )
-        if headers != self.headers:
-            slots[base + HEADERS] = self.headers = headers.copy()
-        slots[base + STATUS] = self.status = response.status_code
+        """Keep what ``response`` is now, which differs from the boundary before, in the slots from ``base`` on."""
+        slots, cookies = self.slots, response.cookies
+        slots[base + HEADERS] = self.headers = response.headers._store.copy()
+        slots[base + STATUS] = status = response.status_code
+        if cookies:
+            slots[base + COOKIES] = {name: morsel.value for name, morsel in cookies.items()}
+            status = _ASK_AGAIN
+        self.status = status
+
+    def settle(self, attributes: dict[str, Any]) -> None:
+        """The chain is through: keep what is needed of the request's ``attributes``, and let go of all that is not.
+
+        Where they only came, one after the other, no object is needed any more; else all stay until the record is made.
+        """
+        first, came = self.first, self.came
+        if (
+            self.only_added
+            and first.get("resolver_match", 0) is None
+            and "_post" not in attributes
+            and "urlconf" not in attributes
+        ):
+            came.reverse()
+            names, values = zip(*came, strict=True) if came else ((), ())
+            first["resolver_match"] = self.match
+            if [*attributes] == [*first, "_pipeline_tape", *names] and all(
+                map(is_, attributes.values(), chain(first.values(), (self,), values))
+            ):
+                self.left, self.attributes = leave_behind(names, values)
+                self.came, self.first = [], _NOTHING
+                return
+            first["resolver_match"] = None
+            came.reverse()
+        self.attributes = attributes.copy()
+
+    @property
+    def width_at_first(self) -> int:
+        """How many attributes there were when the tape was put on the request."""
+        return len(self.first) + 1 if self.left is None else self.width - len(self.left[0])
 
     def sent(self) -> None:
         """The response is closed; ``request_finished``, which follows on this thread, hands the tape over."""
@@ -182,6 +192,45 @@ class Tape:
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return _no_tape, ()
+
+
+class WholeTape(Tape):
+    """Keeps all attributes at every boundary: a chain's first requests, and one in fifty afterwards, are ``learning``."""
+
+    __slots__ = ()
+    learning = True
+    only_added = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.width = -1
+
+    def looked(self, attributes: dict[str, Any]) -> Any:
+        """A copy of ``attributes``."""
+        return attributes.copy() if self.open else 0
+
+
+class WatchingTape(WholeTape):
+    """Keeps all attributes wherever one of those differs that a layer of the chain was seen to exchange."""
+
+    __slots__ = ()
+    learning = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.watched = self.chain.watched
+        self.seen: dict[str, Any] = _NOTHING
+
+    def looked(self, attributes: dict[str, Any]) -> Any:
+        """A copy of ``attributes``; 0 where they are as they were before."""
+        seen = self.seen
+        as_before = len(attributes) == len(seen) and all(
+            attributes.get(name) is seen.get(name) for name in self.watched
+        )
+        if as_before or not self.open:
+            return 0
+        self.seen = copied = attributes.copy()
+        return copied
 
 
 def _no_tape() -> None:

@@ -225,7 +225,7 @@ def test_a_request_given_up_while_its_thread_goes_on_is_let_go_when_the_thread_i
         with without_collector():
             asyncio.run(leave())
             circles = _in_circles()
-        assert not any(tape.seen or tape.attributes for tape in circles if isinstance(tape, Tape))
+        assert not any(tape.came or tape.first or tape.attributes for tape in circles if isinstance(tape, Tape))
         return sorted(type(one).__name__ for one in circles if not isinstance(one, OURS))
 
     chain = [HERE + "Given", HERE + "Slow", order(Spec("T1", "mixin", "sync", HOOKS))]

@@ -174,7 +174,7 @@ def test_a_store_that_cannot_say_what_ran_before_takes_no_record_away(monkeypatc
     wiring._sealer.cache_clear()
     _, record = watched("wsgi", [])
     assert record.state == "finished"
-    assert [fault.where for fault in faults.seen()] == ["recorder: what changed"]
+    assert "recorder: what changed" in [fault.where for fault in faults.seen()]
     faults.forget()
 
 
