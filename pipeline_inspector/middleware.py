@@ -18,7 +18,7 @@ from pipeline_inspector.probes import layers
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LEARN_AGAIN, LoadedChain
-from pipeline_inspector.recording.tape import Tape, WatchingTape, WholeTape, current, leave, now
+from pipeline_inspector.recording.tape import Tape, current, leave, now
 from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, arriving
 
 HIDDEN = frozenset(
@@ -157,15 +157,14 @@ class OutermostMiddleware:
             if not off and recorder.full():
                 return None
             number = next(recorder.numbers)
-            kind: type[Tape] = Tape
-            if chain.learning > 0:
+            tape = Tape(chain, template[:], number, request, off)
+            if chain.learning > 0 or not number % LEARN_AGAIN:
                 chain.learning -= 1
-                kind = WholeTape
-            elif not number % LEARN_AGAIN:
-                kind = WholeTape
+                tape.learning = True
+                tape.keep_all()
             elif chain.watched:
-                kind = WatchingTape
-            tape = kind(chain, template[:], number, request, off)
+                tape.watched = chain.watched
+                tape.keep_all()
             way = arriving.get()
             if (
                 way is not None

@@ -8,7 +8,9 @@ Django builds a chain in that order; a record counts from the outside.
 Snapshots are taken only where something differs from the boundary before: 0 there means "as before", a STATUS of 0 that
 nothing of the response differs. Headers are compared whole. Of the request's attributes the number is compared: a place
 for attributes holds how many there are, those that came are kept once, in ``came``, newest first, and those that there
-were in the beginning in ``first``. It holds a copy of all where an attribute was taken away, and in a ``WholeTape``.
+were in the beginning in ``first``. It holds a copy of all from where on an attribute was taken away, and everywhere while
+a request is ``learning`` (a chain's first, and one in fifty afterwards) or attributes are ``watched``, which a layer of this
+chain was seen to exchange: then where one of these differs.
 
 ``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, the rest is counted:
 
@@ -49,6 +51,8 @@ QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
 
 _NOTHING: dict[str, Any] = {}
 _NEVER = 0, 0
+_NO_WIDTH = 1_000_000_000
+"""More than a request has: it is asked at every boundary."""
 _ASK_AGAIN = -1
 """Stands for a status: an answer with cookies differs from the boundary before."""
 
@@ -83,6 +87,7 @@ class Tape:
     errors: list[Any] | None = None
     body_bytes: int | None = None
     watched: tuple[str, ...] = ()
+    seen: dict[str, Any] = _NOTHING
     inside: tuple[int, int] = _NEVER
 
     def __init__(self, chain: Any, slots: list[Any], number: int, request: Any, off: tuple[str, ...] = ()) -> None:
@@ -131,13 +136,20 @@ class Tape:
         return self.all_of(attributes)
 
     def all_of(self, attributes: dict[str, Any]) -> Any:
-        """A copy of ``attributes``, among which something was taken away or exchanged; 0 when the tape is closed."""
+        """A copy of ``attributes``; 0 where those that are ``watched`` are as they were before."""
         if not self.open:
             return 0
+        seen, watched = self.seen, self.watched
+        if watched and len(attributes) == len(seen) and all(attributes.get(one) is seen.get(one) for one in watched):
+            return 0
+        self.keep_all()
+        self.seen = copied = attributes.copy()
+        return copied
+
+    def keep_all(self) -> None:
+        """From now on keep all attributes at every boundary, or where one of those that are ``watched`` differs."""
         self.only_added = False
-        self.width = len(attributes)
-        self.newest = next(reversed(attributes), None)
-        return attributes.copy()
+        self.width, self.newest = _NO_WIDTH, None
 
     def answered(self, base: int, response: Any) -> None:
         """Keep what ``response`` is now, which differs from the boundary before, in the slots from ``base`` on."""
@@ -192,45 +204,6 @@ class Tape:
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return _no_tape, ()
-
-
-class WholeTape(Tape):
-    """Keeps all attributes at every boundary: a chain's first requests, and one in fifty afterwards, are ``learning``."""
-
-    __slots__ = ()
-    learning = True
-    only_added = False
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.width = -1
-
-    def looked(self, attributes: dict[str, Any]) -> Any:
-        """A copy of ``attributes``."""
-        return attributes.copy() if self.open else 0
-
-
-class WatchingTape(WholeTape):
-    """Keeps all attributes wherever one of those differs that a layer of the chain was seen to exchange."""
-
-    __slots__ = ()
-    learning = False
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.watched = self.chain.watched
-        self.seen: dict[str, Any] = _NOTHING
-
-    def looked(self, attributes: dict[str, Any]) -> Any:
-        """A copy of ``attributes``; 0 where they are as they were before."""
-        seen = self.seen
-        as_before = len(attributes) == len(seen) and all(
-            attributes.get(name) is seen.get(name) for name in self.watched
-        )
-        if as_before or not self.open:
-            return 0
-        self.seen = copied = attributes.copy()
-        return copied
 
 
 def _no_tape() -> None:

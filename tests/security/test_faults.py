@@ -25,7 +25,7 @@ from pipeline_inspector.probes import (
 from pipeline_inspector.probes import view as view_probe
 from pipeline_inspector.recording import chain, errors, frames, recorder, sealing
 from pipeline_inspector.recording.redaction import Redactor
-from pipeline_inspector.recording.tape import Tape, WholeTape
+from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.recording.transport import Transport
 from pipeline_inspector.store import configured
 from pipeline_inspector.store import database as sqlite
@@ -68,7 +68,7 @@ def same_as_bare(bare: dict[tuple[str, str], Answer], interface: str = "wsgi", p
 IN_PROBES: dict[str, tuple[object, str]] = {
     "writing on the tape": (Tape, "add"),
     "keeping attributes": (Tape, "looked"),
-    "keeping all attributes": (WholeTape, "looked"),
+    "keeping all attributes": (Tape, "all_of"),
     "letting go of attributes": (Tape, "settle"),
     "keeping what was answered": (Tape, "answered"),
     "noting an exception": (errors, "note"),
@@ -85,8 +85,7 @@ IN_PROBES: dict[str, tuple[object, str]] = {
     "the way of the server": (server, "Transport"),
     "counting what goes out": (Transport, "note_chunk"),
     "the first request": (startup, "first_request"),
-    "opening a tape": (middleware, "Tape"),
-    "opening a whole tape": (middleware, "WholeTape"),
+    "opening the tape": (middleware, "Tape"),
     "seeing the answer": (layers, "snapshot"),
     "hearing that it was sent": (Tape, "sent"),
     "following a stream": (middleware.OutermostMiddleware, "follow"),
@@ -100,7 +99,6 @@ def test_a_fault_in_a_probe_changes_no_answer_and_is_told(
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(*IN_PROBES[part], fail)
-        broken.setattr(chain, "LEARNING", 0 if part in WHEN_LEARNED else 1000)
         broken.setattr(view_probe, "_known", {})
         same_as_bare(bare, interface, (*PATHS[interface], *(["/query/"] if interface == "wsgi" else [])))
         assert recorder.flush()
@@ -108,9 +106,6 @@ def test_a_fault_in_a_probe_changes_no_answer_and_is_told(
     assert (WRONG in text_of(look())) is met
     same_as_bare(bare, interface, ("/",))
 
-
-WHEN_LEARNED = ("keeping attributes", "opening a tape")
-"""What a chain's first requests do not come by."""
 
 NOT_BEHIND = {
     "wsgi": ("timing a hop", "hearing that it was sent"),
