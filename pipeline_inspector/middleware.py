@@ -231,12 +231,12 @@ class OutermostMiddleware:
             return
         asgi = tape.chain.interface == "asgi"
         if not asgi and tape.transport is None:
-            tape.transport = Transport(None)
+            tape.transport = Transport()
             tape.transport.tape = tape
         if response.is_async:
             response._iterator = AsyncStream(response._iterator, tape, None if asgi else tape.transport)
         elif asgi:
-            response._iterator = QuietStream(response._iterator, tape, Transport(None))
+            response._iterator = QuietStream(response._iterator, tape, Transport())
         else:
             response._iterator = SyncStream(response._iterator, tape, tape.transport)
 

@@ -75,10 +75,6 @@ def is_on() -> bool:
     return _forced > 0 or conf.current().enabled
 
 
-def _is_recording() -> bool:
-    return middleware.surroundings.recording
-
-
 def connect() -> None:
     """Put the probes in, tell the recorder where records go, mount the pages."""
     if not isinstance(middleware.surroundings, Surroundings):
@@ -93,7 +89,7 @@ def _put_in() -> None:
     """Once per process, whatever others put on top of ours since: a mark on what is there would not tell."""
     install.install()
     access_log.install(lambda: middleware.surroundings.prefix)
-    server.install(_is_recording, _is_own_socket, door.socket)
+    server.install(middleware.surroundings, _is_own_socket, door.socket)
     loader.install(
         lambda get_response, chain: middleware.OutermostMiddleware(get_response, chain).handle,
         lambda get_response, chain, convert: middleware.InnermostMiddleware(get_response, chain, convert).seam,

@@ -9,7 +9,7 @@ WSGI server asks for the body, right before it writes the first byte, is seen at
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from threading import get_ident
-from typing import Any
+from typing import Any, Protocol
 
 from channels.routing import ProtocolTypeRouter
 from django.core.handlers import asgi, wsgi
@@ -27,19 +27,25 @@ from pipeline_inspector.recording.transport import Transport, arriving
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-def install(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
+class Switch(Protocol):
+    """``recording``: is there anything to do? Read per request."""
+
+    recording: bool
+
+
+def install(switch: Switch, is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
     """Wrap the handlers and connect the receivers. Once per process, whatever others put on top since: see the wiring.
 
-    ``enabled`` is asked per request; websocket scopes that ``is_own_socket`` accepts go to the ASGI app ``socket``.
+    Websocket scopes that ``is_own_socket`` accepts go to the ASGI app ``socket``.
     """
     request_started.connect(_started, weak=False, dispatch_uid="pipeline_inspector.started")
     request_finished.connect(_finished, weak=False, dispatch_uid="pipeline_inspector.finished")
     for module in (wsgi, asgi):
         _wrap_prefix(module)
     _wrap_body()
-    _wrap_wsgi(enabled)
-    _wrap_asgi(enabled, is_own_socket, socket)
-    _wrap_router(enabled, is_own_socket, socket)
+    _wrap_wsgi(switch)
+    _wrap_asgi(switch, is_own_socket, socket)
+    _wrap_router(switch, is_own_socket, socket)
 
 
 def _wrap_prefix(module: Any) -> None:
@@ -50,7 +56,7 @@ def _wrap_prefix(module: Any) -> None:
     def set_script_prefix(prefix: str) -> None:
         original(prefix)
         way = arriving.get()
-        if way is not None and not way.prefixed:
+        if way is not None:
             way.prefixed = now()
             way.script_prefix = prefix
 
@@ -63,14 +69,13 @@ def _wrap_body() -> None:
     @wraps(original)
     def __iter__(self: Any) -> Any:  # noqa: N807
         try:
-            closers = self._resource_closers
-            tape = closers[-2].__self__ if len(closers) > 1 else None  # behind ours the handler puts its request's
-            if isinstance(tape, Tape):
+            tape = self._resource_closers[-2].__self__  # behind ours the handler puts its request's
+            if type(tape) is Tape:
                 way = tape.transport
                 # An empty body has no first byte, under WSGI as under ASGI.
-                if way is not None and way.response_started and tape.body_bytes and not way.first_byte:
+                if way.response_started and tape.body_bytes and not way.first_byte:
                     way.first_byte = now()
-        except AttributeError:  # a closer of another kind
+        except (AttributeError, IndexError):  # a closer of another kind, or none; a tape without a way
             pass
         except Exception as fault:
             faults.note("probes: body", fault)
@@ -79,15 +84,18 @@ def _wrap_body() -> None:
     HttpResponse.__iter__ = __iter__  # type: ignore[method-assign]
 
 
-def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
+def _wrap_wsgi(switch: Switch) -> None:
     original = WSGIHandler.__call__
 
     @wraps(original)
     def __call__(self: Any, environ: Any, start_response: Any) -> Any:  # noqa: N807
-        if not enabled():
+        if not switch.recording:
             return original(self, environ, start_response)
         try:
-            way = Transport(environ, start_response)
+            way = Transport()
+            way.called = now()
+            way.source = environ
+            way.start_response = start_response
             token = arriving.set(way)
         except Exception as fault:
             faults.note("probes: server", fault)
@@ -106,63 +114,67 @@ def _wrap_wsgi(enabled: Callable[[], bool]) -> None:
     WSGIHandler.__call__ = __call__  # type: ignore[method-assign]
 
 
-def _wrap_asgi(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
+def _wrap_asgi(switch: Switch, is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
     original = ASGIHandler.__call__
 
     @wraps(original)
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: N807
-        if not enabled():
+        if not switch.recording:
             await original(self, scope, receive, send)
-        elif scope["type"] == "websocket" and is_own_socket(scope):
-            await socket(scope, receive, send)
-        elif scope["type"] != "http":
-            await original(self, scope, receive, send)
-        else:
-            try:
-                way = Transport(scope)
-                sending = way.sender(send)
-                before = arriving.get()
-                arriving.set(way)
-            except Exception as fault:
-                faults.note("probes: server", fault)
+            return
+        if scope["type"] != "http":
+            if scope["type"] == "websocket" and is_own_socket(scope):
+                await socket(scope, receive, send)
+            else:
                 await original(self, scope, receive, send)
-                return
-            try:
-                await original(self, scope, receive, sending)
-            except BaseException as error:
-                strip(error)
-                raise
-            finally:
-                arriving.set(before)
-                if way.tape is not None:
-                    recorder.finish(way.tape)
-                else:
-                    way.forget()
+            return
+        try:
+            way = Transport()
+            way.called = now()
+            way.source = scope
+            sending = way.sender(send)
+            before = arriving.get()
+            arriving.set(way)
+        except Exception as fault:
+            faults.note("probes: server", fault)
+            await original(self, scope, receive, send)
+            return
+        try:
+            await original(self, scope, receive, sending)
+        except BaseException as error:
+            strip(error)
+            raise
+        finally:
+            arriving.set(before)
+            if way.tape is not None:
+                recorder.finish(way.tape)
+            else:
+                way.forget()
 
     ASGIHandler.__call__ = __call__  # type: ignore[method-assign]
 
 
-def _wrap_router(enabled: Callable[[], bool], is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
+def _wrap_router(switch: Switch, is_own_socket: Callable[[Any], bool], socket: Asgi) -> None:
     original = ProtocolTypeRouter.__call__
 
     @wraps(original)
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> Any:  # noqa: N807
-        if scope["type"] == "websocket" and enabled() and is_own_socket(scope):
+        if scope["type"] == "websocket" and switch.recording and is_own_socket(scope):
             return await socket(scope, receive, send)
         return await original(self, scope, receive, send)
 
     ProtocolTypeRouter.__call__ = __call__
 
 
-def _started(**_: Any) -> None:
+def _started(signal: Any, sender: Any, environ: Any = None, scope: Any = None, **_: Any) -> None:
     way = arriving.get()
-    if way is not None and not way.started:
+    if way is not None and (way.source is environ or way.source is scope):
         way.started = now()
 
 
-def _finished(**_: Any) -> None:
+def _finished(signal: Any, sender: Any, **_: Any) -> None:
     tape = closing.pop(get_ident(), None)
     if tape is not None:
         tape.finished_at = now()
-        if tape.transport is None or tape.chain.interface == "wsgi":
+        if tape.chain.interface == "wsgi" or tape.transport is None:
             recorder.finish(tape)

@@ -15,55 +15,43 @@ from pipeline_inspector.recording.tape import Tape, current, leave, now
 Send = Callable[[Any], Awaitable[None]]
 CHUNKS_KEPT = 50
 
-_NONE: list[int] = []
-
 
 class Transport:
-    """Stamps of one request's way; ``source`` is its WSGI environ or ASGI scope, which identifies it."""
+    """Stamps of one request's way; ``source`` is its WSGI environ or ASGI scope, which identifies it.
 
-    __slots__ = (
-        *(
-            "called",
-            "chunk_stamps",
-            "chunks",
-            "first_byte",
-            "last_byte",
-            "prefixed",
-            "response_started",
-            "script_prefix",
-        ),
-        *("sent", "source", "start_response", "started", "tape"),
-    )
+    What is not written yet is read from the class: a new one costs what is written into it.
+    """
 
-    def __init__(self, source: Any, start_response: Any = None) -> None:
-        self.source = source
-        self.start_response = start_response
-        self.called = now()
-        self.started = self.response_started = self.first_byte = self.last_byte = self.chunks = self.sent = 0
-        self.prefixed = 0
-        self.script_prefix = ""
-        self.chunk_stamps: list[int] = _NONE
-        self.tape: Tape | None = None
+    source: Any = None
+    start_response: Any = None
+    tape: Tape | None = None
+    script_prefix = ""
+    called = prefixed = started = response_started = first_byte = last_byte = 0
+    chunks = sent = 0
+    chunk_stamps: list[int] = []
 
     def forget(self) -> None:
         """Let go of the request: tasks that outlive it may hold on to this."""
         self.tape = self.source = None
 
-    def starting(self, *args: Any) -> Any:
+    def starting(self, status: Any, headers: Any, *failure: Any) -> Any:
         """In the place of WSGI's ``start_response``."""
         self.response_started = now()
-        return self.start_response(*args)
+        start = self.start_response
+        return start(status, headers, *failure) if failure else start(status, headers)
 
-    def note_chunk(self, size: int) -> None:
-        """``size`` bytes went out, or were handed to the server."""
-        moment = now()
-        if not self.first_byte:
+    def note_chunk(self, size: int, moment: int) -> None:
+        """``size`` bytes went out, or were handed to the server, at ``moment``."""
+        if self.chunks:
+            self.chunks += 1
+            self.sent += size
+            if self.chunks <= CHUNKS_KEPT:
+                self.chunk_stamps.append(moment)
+        else:
+            self.chunks = 1
+            self.sent = size
             self.first_byte = moment
-            self.chunk_stamps = []
-        self.chunks += 1
-        self.sent += size
-        if self.chunks <= CHUNKS_KEPT:
-            self.chunk_stamps.append(moment)
+            self.chunk_stamps = [moment]
 
     def sender(self, send: Send) -> Send:
         """The ASGI ``send`` with the moments of start, chunks and end noted. Messages pass as they are."""
@@ -72,14 +60,15 @@ class Transport:
             await send(message)
             try:
                 kind = message["type"]
-                if kind == "http.response.start":
-                    self.response_started = now()
-                elif kind == "http.response.body":
-                    body = message.get("body", b"")
+                if kind == "http.response.body":
+                    moment = now()
+                    body = message.get("body")
                     if body:
-                        self.note_chunk(len(body))
-                    if not message.get("more_body", False):
-                        self.last_byte = now()
+                        self.note_chunk(len(body), moment)
+                    if not message.get("more_body"):
+                        self.last_byte = moment
+                elif kind == "http.response.start":
+                    self.response_started = now()
             except Exception as fault:
                 faults.note("probes: sending", fault)
 
@@ -114,7 +103,7 @@ class SyncStream:
         finally:
             current.reset(token)
         try:
-            self._way.note_chunk(_size(chunk))
+            self._way.note_chunk(_size(chunk), now())
         except Exception as fault:
             faults.note("probes: sending", fault)
         return chunk
