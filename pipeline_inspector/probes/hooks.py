@@ -16,7 +16,7 @@ from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
 from pipeline_inspector.probes.layers import in_core, snapshot
 from pipeline_inspector.recording.chain import LoadedChain, LoadedLayer
-from pipeline_inspector.recording.tape import ENTRY, HOOK, OFF, STRIDE, Tape, now
+from pipeline_inspector.recording.tape import ENTRY, EVENT_LIMIT, HOOK, OFF, STRIDE, Tape, now
 
 Hook = Callable[..., Any]
 
@@ -51,24 +51,22 @@ def _timed(hook: Hook, chain: LoadedChain, layer: LoadedLayer, name: str) -> Hoo
     return timed
 
 
-def _tape_of(request: Any, chain: LoadedChain) -> Tape | None:
-    tape: Tape | None = getattr(request, "_pipeline_tape", None)
-    return tape if tape is not None and tape.chain is chain else None
-
-
 def _sync_view_hook(hook: Hook, chain: LoadedChain, position: int) -> Hook:
     """The hook that nearly every chain has, in as few frames as it can be."""
     entry = position * STRIDE + ENTRY
 
-    def timed(request: Any, *args: Any) -> Any:
-        tape: Tape | None = getattr(request, "_pipeline_tape", None)
+    def timed(request: Any, view: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            tape = request._pipeline_tape
+        except AttributeError:
+            tape = None
         if tape is None or tape.chain is not chain:
-            return hook(request, *args)
-        if tape.slots[entry] == OFF:
+            return hook(request, view, args, kwargs)
+        if tape.off and tape.slots[entry] == OFF:
             return None
         start = now()
         try:
-            answer = hook(request, *args)
+            answer = hook(request, view, args, kwargs)
         except Exception as error:
             _failed(tape, error, position, "process_view", start)
             raise
@@ -77,7 +75,12 @@ def _sync_view_hook(hook: Hook, chain: LoadedChain, position: int) -> Hook:
             own = request.__dict__
             after = None if len(own) == tape.width else tape.looked(own)
             answered = answer is not None
-            tape.add((HOOK, start, end, get_ident(), position, "process_view", answered, after, None, 0, 0, None))
+            event = (HOOK, start, end, get_ident(), position, "process_view", answered, after, None, 0, 0, None)
+            events = tape.events
+            if len(events) < EVENT_LIMIT:
+                events.append(event)
+            else:
+                tape.dropped += 1
         except Exception as fault:
             faults.note("probes: hook", fault)
         return answer
@@ -89,10 +92,13 @@ def _sync_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hook
     entry = position * STRIDE + ENTRY
 
     def timed(request: Any, *args: Any) -> Any:
-        tape = _tape_of(request, chain)
-        if tape is None:
+        try:
+            tape = request._pipeline_tape
+        except AttributeError:
+            tape = None
+        if tape is None or tape.chain is not chain:
             return hook(request, *args)
-        if tape.slots[entry] == OFF:
+        if tape.off and tape.slots[entry] == OFF:
             return _neutral(name, args)
         _before(tape, name, args, position)
         start = now()
@@ -114,10 +120,13 @@ def _async_hook(hook: Hook, chain: LoadedChain, position: int, name: str) -> Hoo
     called = sync_to_async(_stamped(hook.func), thread_sensitive=True) if isinstance(hook, SyncToAsync) else hook
 
     async def timed(request: Any, *args: Any) -> Any:
-        tape = _tape_of(request, chain)
-        if tape is None:
+        try:
+            tape = request._pipeline_tape
+        except AttributeError:
+            tape = None
+        if tape is None or tape.chain is not chain:
             return await hook(request, *args)
-        if tape.slots[entry] == OFF:
+        if tape.off and tape.slots[entry] == OFF:
             return _neutral(name, args)
         if not is_view_hook:
             _before(tape, name, args, position)

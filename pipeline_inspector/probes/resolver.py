@@ -18,7 +18,10 @@ def install() -> None:
 
     @wraps(original)
     def resolve_request(self: Any, request: Any) -> Any:
-        tape = getattr(request, "_pipeline_tape", None)
+        try:
+            tape = request._pipeline_tape
+        except AttributeError:
+            tape = None
         if tape is None:
             return original(self, request)
         tape.urlconf = getattr(request, "urlconf", None)

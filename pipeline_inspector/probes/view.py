@@ -21,7 +21,8 @@ from pipeline_inspector.recording.views import class_of
 View = Callable[..., Any]
 
 _KNOWN_VIEWS = 5000
-_known: dict[int, tuple[View, View]] = {}
+_known: dict[int, View] = {}
+"""By the id of a view, which lives as long as it stands here: the view, timed."""
 
 
 @cache
@@ -38,8 +39,7 @@ def install() -> None:
             return made
         try:
             tape.view = view, made is not view
-            known = _known.get(id(made))
-            timed = known[1] if known is not None and known[0] is made else _learn(made, last=made is view)
+            timed = _known.get(id(made)) or _learn(made, last=made is view)
             tape.view_made = now()
         except Exception as fault:
             faults.note("probes: view", fault)
@@ -86,19 +86,22 @@ def _learn(view: View, *, last: bool) -> View:
     if last:
         if len(_known) > _KNOWN_VIEWS:
             _known.clear()
-        _known[id(view)] = view, timed
+        _known[id(view)] = timed
     return timed
 
 
 def _sync_view(view: View) -> View:
     def timed(request: Any, *args: Any, **kwargs: Any) -> Any:
-        tape = getattr(request, "_pipeline_tape", None)
+        try:
+            tape = request._pipeline_tape
+        except AttributeError:
+            tape = None
         if tape is None:
             return view(request, *args, **kwargs)
         tape.view_thread = get_ident()
         tape.view_start = now()
         try:
-            return view(request, *args, **kwargs)
+            return view(request, *args, **kwargs) if args or kwargs else view(request)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             met(tape, error, ("view", 0))
             raise
@@ -110,13 +113,16 @@ def _sync_view(view: View) -> View:
 
 def _async_view(view: View) -> View:
     async def timed(request: Any, *args: Any, **kwargs: Any) -> Any:
-        tape = getattr(request, "_pipeline_tape", None)
+        try:
+            tape = request._pipeline_tape
+        except AttributeError:
+            tape = None
         if tape is None:
             return await view(request, *args, **kwargs)
         tape.view_thread = get_ident()
         tape.view_start = now()
         try:
-            return await view(request, *args, **kwargs)
+            return await (view(request, *args, **kwargs) if args or kwargs else view(request))
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             met(tape, error, ("view", 0))
             raise
