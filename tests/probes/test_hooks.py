@@ -1,11 +1,13 @@
 """Hooks of every shape, in their place and in their mode."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.signals import got_request_exception
 
+from pipeline_inspector.recording.tape import EVENT_LIMIT, RENDER, current
 from tests.scenarios import journey
 from tests.scenarios.comparing import HERE, HOOKS, both_ways
 from tests.scenarios.driving import INTERFACES, ask, bare, site, watched
@@ -91,3 +93,28 @@ def test_a_hook_that_returns_nothing_is_named_by_django_as_ever(interface: str) 
         got_request_exception.disconnect(look)
     assert with_us == without
     assert "Forgetful.process_template_response" in with_us
+
+
+class Filling:
+    """Leaves no room on the tape, until it has seen how many events found none."""
+
+    found_none = -1
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        tape = current.get()
+        assert tape is not None
+        tape.events.extend([(RENDER, 0, 0, 0)] * EVENT_LIMIT)
+        response = self.get_response(request)
+        Filling.found_none = tape.dropped
+        tape.events.clear()
+        return response
+
+
+def test_a_hook_that_finds_no_room_on_the_tape_is_counted() -> None:
+    _, record = watched("wsgi", [f"{__name__}.Filling", order(Spec("H1", "mixin", "sync", HOOKS))], "/")
+    assert Filling.found_none == 1
+    assert not [span for span in record.spans if span.kind == "hook"]
+    assert record.dropped.events == 1

@@ -7,7 +7,7 @@ import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import set_script_prefix
 
 from pipeline_inspector.clock import now
@@ -234,3 +234,15 @@ def test_an_ignored_path_is_not_recorded_and_works() -> None:
         assert through_wsgi(WSGIHandler(), "/class/").body == b"hello"
         assert through_wsgi(WSGIHandler(), "/").body == b"hello"
     assert only(records).request.path == "/"
+
+
+def test_a_request_of_the_test_client_inside_a_view_leaves_the_moments_of_the_one_around_it() -> None:
+    def asking(request: Any) -> HttpResponse:
+        return HttpResponse(Client().get("/template/").content)
+
+    with site([]), urls(asking), record_pipeline() as records:
+        through_wsgi(WSGIHandler(), "/failing/")
+    (around,) = (record for record in records if record.request.path == "/failing/")
+    started = _moment(around, "request_started")
+    assert started is not None
+    assert started < 0  # before its own chain began
