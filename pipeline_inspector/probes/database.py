@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from functools import cache, wraps
 from sys import _getframe
 from threading import get_ident
-from types import FrameType
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import strip, users_line
+from pipeline_inspector.recording.sealing import QUERIES_KEPT
 from pipeline_inspector.recording.tape import QUERY, Tape, current
 
 UNKNOWN = -1
@@ -170,6 +170,8 @@ def _keep(
             if error.__traceback__ is not None:
                 error.__traceback__ = error.__traceback__.tb_next
         cursor._pipeline_rows = fetched  # type: ignore[attr-defined]
+        if tape.query_count > QUERIES_KEPT:
+            return  # counted, which is all that a record tells of it
         code, line = users_line(_getframe(2))
         db = cursor.db
         tape.add(

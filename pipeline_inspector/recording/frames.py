@@ -1,6 +1,7 @@
 """Where the user's own code stands on a stack, and how a traceback looks without us."""
 
 import sys
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -63,6 +64,7 @@ def _learn(file: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=_FILES_KEPT)
 def belongs_to_user(file: str) -> bool:
     """Is ``file`` a source of the site's own?"""
     return not file.startswith((OURS, DJANGO, _GENERATED)) and not any(part in file for part in _INSTALLED)
