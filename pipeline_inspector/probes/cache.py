@@ -28,20 +28,20 @@ Method = Callable[..., Any]
 
 _PLAIN = ("add", "get", "set", "touch", "delete", "incr", "decr", "has_key", "incr_version", "decr_version")
 _OPERATIONS = (*_PLAIN, "get_or_set", "get_many", "set_many", "delete_many", "clear")
+_OF_MANY = frozenset({"get_many", "set_many", "delete_many"})
+_LOOKUPS = frozenset({"get", "has_key", "get_or_set"})
 _METHODS = {name: operation for operation in _OPERATIONS for name in (operation, f"a{operation}")}
 _ALIAS = "_pipeline_inspector_alias"
 _NOTHING = object()
 
 _now = clock.now
+_tape_in_hand = current.get
 
 
 class _Call:
     """One call of the site's in hand: what its own first look-up found."""
 
-    __slots__ = ("found",)
-
-    def __init__(self) -> None:
-        self.found: bool | None = None
+    found: bool | None = None
 
 
 _in_hand: ContextVar[_Call | None] = ContextVar("pipeline_inspector_cache_call", default=None)
@@ -109,7 +109,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 def _call(original: Method, operation: str) -> Method:
     @wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        tape = current.get()
+        tape = _tape_in_hand()
         if tape is None or not tape.open:
             return original(self, *args, **kwargs)
         outer = _in_hand.get()
@@ -142,7 +142,7 @@ def _call(original: Method, operation: str) -> Method:
 def _acall(original: Method, operation: str) -> Method:
     @wraps(original)
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        tape = current.get()
+        tape = _tape_in_hand()
         if tape is None or not tape.open:
             return await original(self, *args, **kwargs)
         outer = _in_hand.get()
@@ -214,16 +214,14 @@ def _told(
     operation: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, call: _Call
 ) -> tuple[str, bool | None]:
     """The key or keys as bounded text, and whether it hit (None: no look-up, or it failed)."""
-    if operation in ("get_many", "set_many", "delete_many"):
+    if operation in _OF_MANY:
         return _many(operation, args, kwargs, result)
     key = _text(args[0] if args else kwargs.get("key", ""))
-    if result is _NOTHING:
+    if operation not in _LOOKUPS or result is _NOTHING:
         return key, None
     if operation == "get":
         return key, result is not _default(args, kwargs)
-    if operation == "has_key":
-        return key, result is True
-    return key, call.found if operation == "get_or_set" else None
+    return key, result is True if operation == "has_key" else call.found
 
 
 def _many(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> tuple[str, bool | None]:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from functools import cache, wraps
 from sys import _getframe
 from threading import get_ident
-from types import FrameType
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import strip, users_line
+from pipeline_inspector.recording.sealing import QUERIES_KEPT
 from pipeline_inspector.recording.tape import QUERY, Tape, current
 
 UNKNOWN = -1
@@ -27,6 +27,7 @@ _SIZED = frozenset({list, tuple})
 Method = Callable[..., Any]
 
 _now = clock.now
+_tape_in_hand = current.get
 
 
 @cache
@@ -44,16 +45,16 @@ def install() -> None:
 def _execute(original: Method) -> Method:
     @wraps(original)
     def execute(self: CursorWrapper, sql: Any, params: Any = None) -> Any:
-        tape = current.get()
+        tape = _tape_in_hand()
         if tape is None or not tape.open:
             return original(self, sql, params)
         start = _now()
         try:
             result = original(self, sql, params)
         except BaseException as error:
-            _keep(tape, start, _now(), self, sql, params, 0, error, _getframe(1))
+            _keep(tape, start, self, sql, params, 0, error)
             raise
-        _keep(tape, start, _now(), self, sql, params, 0, None, _getframe(1))
+        _keep(tape, start, self, sql, params, 0, None)
         return result
 
     return execute
@@ -62,7 +63,7 @@ def _execute(original: Method) -> Method:
 def _executemany(original: Method) -> Method:
     @wraps(original)
     def executemany(self: CursorWrapper, sql: Any, param_list: Any) -> Any:
-        tape = current.get()
+        tape = _tape_in_hand()
         if tape is None or not tape.open:
             return original(self, sql, param_list)
         sized = type(param_list) in (list, tuple)
@@ -72,9 +73,9 @@ def _executemany(original: Method) -> Method:
         try:
             result = original(self, sql, param_list)
         except BaseException as error:
-            _keep(tape, start, _now(), self, sql, first, sets, error, _getframe(1))
+            _keep(tape, start, self, sql, first, sets, error)
             raise
-        _keep(tape, start, _now(), self, sql, first, sets, None, _getframe(1))
+        _keep(tape, start, self, sql, first, sets, None)
         return result
 
     return executemany
@@ -83,16 +84,16 @@ def _executemany(original: Method) -> Method:
 def _callproc(original: Method) -> Method:
     @wraps(original)
     def callproc(self: CursorWrapper, procname: str, params: Any = None, kparams: Any = None) -> Any:
-        tape = current.get()
+        tape = _tape_in_hand()
         if tape is None or not tape.open:
             return original(self, procname, params, kparams)
         start = _now()
         try:
             result = original(self, procname, params, kparams)
         except BaseException as error:
-            _keep(tape, start, _now(), self, f"CALL {procname}", params, 0, error, _getframe(1))
+            _keep(tape, start, self, f"CALL {procname}", params, 0, error)
             raise
-        _keep(tape, start, _now(), self, f"CALL {procname}", params, 0, None, _getframe(1))
+        _keep(tape, start, self, f"CALL {procname}", params, 0, None)
         return result
 
     return callproc
@@ -105,7 +106,8 @@ def _fetch(name: str) -> Method:
     def fetch(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             try:
-                fetched = getattr(self.cursor, name)(*args, **kwargs)
+                ask = getattr(self.cursor, name)
+                fetched = ask(*args, **kwargs) if kwargs else ask(*args)
             except BaseException as error:
                 _raise(error, self.db)
         except BaseException as error:
@@ -113,10 +115,11 @@ def _fetch(name: str) -> Method:
             raise
         rows = self._pipeline_rows  # a list of one number, which the tape holds too
         if rows is not None:
+            before = rows[0] if rows[0] > 0 else 0
             if one:
-                rows[0] = max(rows[0], 0) + (fetched is not None)
+                rows[0] = before + (fetched is not None)
             elif type(fetched) in _SIZED:
-                rows[0] = max(rows[0], 0) + len(fetched)
+                rows[0] = before + len(fetched)
         return fetched
 
     fetch.__name__, fetch.__qualname__ = name, f"CursorWrapper.{name}"
@@ -150,44 +153,39 @@ def _counted(found: Iterator[Any], rows: list[int]) -> Iterator[Any]:
 
 
 def _keep(
-    tape: Tape,
-    start: int,
-    end: int,
-    cursor: CursorWrapper,
-    sql: Any,
-    params: Any,
-    sets: int,
-    error: BaseException | None,
-    frame: FrameType,
+    tape: Tape, start: int, cursor: CursorWrapper, sql: Any, params: Any, sets: int, error: BaseException | None
 ) -> None:
+    """Called by what stands for a method of Django's cursor, right after that method."""
+    end = _now()
     tape.query_count += 1
     try:
         rows: Any = UNKNOWN
         failure = fetched = None
         if error is None:
             rows = getattr(cursor.cursor, "rowcount", None)
-            rows = UNKNOWN if rows is None else rows
-            if rows <= 0:
-                rows = fetched = [rows]
+            if rows is None or rows <= 0:
+                rows = fetched = [UNKNOWN if rows is None else rows]
         else:
             failure = type(error).__name__
             if error.__traceback__ is not None:
                 error.__traceback__ = error.__traceback__.tb_next
         cursor._pipeline_rows = fetched  # type: ignore[attr-defined]
-        connection = cursor.db
-        code, line = users_line(frame)
+        if tape.query_count > QUERIES_KEPT:
+            return  # counted, which is all that a record tells of it
+        code, line = users_line(_getframe(2))
+        db = cursor.db
         tape.add(
             (
                 QUERY,
                 start,
                 end,
                 get_ident(),
-                sql if type(sql) is str else str(sql),
+                f"{sql}",
                 params,
-                connection.alias,
+                db.alias,
                 rows,
                 sets,
-                connection.in_atomic_block,
+                db.in_atomic_block,
                 failure,
                 code,
                 line,

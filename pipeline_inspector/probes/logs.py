@@ -16,6 +16,7 @@ from pipeline_inspector.recording.tape import LOG, Tape, current
 
 _OURS = "pipeline_inspector"
 _now = clock.now
+_tape_in_hand = current.get
 
 
 @cache
@@ -27,8 +28,8 @@ def install() -> None:
 def _call_handlers(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def callHandlers(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: N802 - stands for it
-        tape = current.get()
-        if tape is None or not tape.open or record.name.partition(".")[0] == _OURS:
+        tape = _tape_in_hand()
+        if tape is None or not tape.open or (record.name.startswith(_OURS) and record.name.partition(".")[0] == _OURS):
             return original(self, record)
         start = _now()
         try:

@@ -23,7 +23,9 @@ KEYS_KEPT = 50
 Method = Callable[..., Any]
 
 _now = clock.now
+_tape_in_hand = current.get
 _DICTS = frozenset({dict, ContextDict})
+_NO_FILES = frozenset({base.UNKNOWN_SOURCE, "<template>", None})
 _parents: ContextVar[list[Any] | None] = ContextVar("pipeline_inspector_parents", default=None)
 
 
@@ -42,7 +44,7 @@ def install() -> None:
 def _render(original: Method) -> Method:
     @wraps(original)
     def render(self: Any, context: Any) -> Any:
-        tape = current.get()
+        tape = _tape_in_hand()
         if tape is None or not tape.open:
             return original(self, context)
         try:
@@ -94,7 +96,7 @@ def _get_parent(original: Method) -> Method:
 def _extends(original: Method) -> Method:
     @wraps(original)
     def render(self: Any, context: Any) -> Any:
-        tape = current.get()
+        tape = _tape_in_hand()
         if tape is None or not tape.open:
             return original(self, context)
         try:
@@ -122,7 +124,7 @@ def _extends(original: Method) -> Method:
 def _response(original: Method) -> Method:
     @wraps(original)
     def render(self: Any) -> Any:
-        tape = current.get()
+        tape = _tape_in_hand()
         if tape is None or not tape.open or getattr(self, "_is_rendered", False):
             return original(self)
         start = _now()
@@ -152,7 +154,7 @@ def keep(tape: Tape, start: int, end: int, template: Any, engine: str, keys: tup
     try:
         file = template.filename if engine == "jinja2" else template.origin.name
         name = template.name or "<string>"
-        if file in (base.UNKNOWN_SOURCE, "<template>", None):
+        if file in _NO_FILES:
             file = ""
         tape.add((TEMPLATE, start, end, get_ident(), name, engine, keys, relation, file))
     except Exception as fault:

@@ -1,8 +1,10 @@
 """Where the user's own code stands on a stack, and how a traceback looks without us."""
 
 import sys
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
+from typing import Any
 
 import django
 
@@ -18,8 +20,10 @@ _DEEPEST = range(80)
 _BORROWED = "/asgiref/current_thread_executor.py"
 """Beyond a frame of this file a thread waits and lends itself: what is further out did not call."""
 
-# By file, not by code object: a code object hashes its whole bytecode each time it is looked up. None: look no further.
-_is_users: dict[str, bool | None] = {}
+# By file, not by code object: a code object hashes its whole bytecode each time it is looked up.
+_foreign: set[str] = set()
+_users: set[str] = set()
+_FILES_KEPT = 10_000
 
 
 def stacks() -> dict[int, FrameType]:
@@ -29,35 +33,38 @@ def stacks() -> dict[int, FrameType]:
     return {number: frame for number, frame in sys._current_frames().items() if id(frame) != asking}
 
 
-def users_line(frame: FrameType | None) -> tuple[CodeType | None, int]:
+def users_line(frame: Any) -> tuple[CodeType | None, int]:
     """The innermost line of the user's own code at or above ``frame``: its code object and line, or ``(None, 0)``.
 
     The user's own is what lies neither in Django, in us, in the standard library nor among installed packages.
     """
-    known = _is_users
-    for _ in _DEEPEST:
-        if frame is None:
-            break
-        code = frame.f_code
-        try:
-            users = known[code.co_filename]
-        except KeyError:
-            users = _learn(code.co_filename)
-        if users is not False:
-            if users:
+    foreign, users = _foreign, _users
+    try:
+        for _ in _DEEPEST:
+            code = frame.f_code
+            if code.co_filename in foreign:
+                frame = frame.f_back
+            elif code.co_filename in users:
                 return code, frame.f_lineno
-            break
-        frame = frame.f_back
+            elif not _learn(code.co_filename):
+                break
+    except AttributeError:  # no frame: the stack ends here
+        pass
     return None, 0
 
 
-def _learn(file: str) -> bool | None:
-    if len(_is_users) > 20_000:
-        _is_users.clear()
-    users = _is_users[file] = None if file.endswith(_BORROWED) else belongs_to_user(file)
-    return users
+def _learn(file: str) -> bool:
+    """Remember whose ``file`` is. Is there anything to be found at it or further out?"""
+    if file.endswith(_BORROWED):
+        return False
+    known = _users if belongs_to_user(file) else _foreign
+    if len(known) >= _FILES_KEPT:
+        known.clear()
+    known.add(file)
+    return True
 
 
+@lru_cache(maxsize=_FILES_KEPT)
 def belongs_to_user(file: str) -> bool:
     """Is ``file`` a source of the site's own?"""
     return not file.startswith((OURS, DJANGO, _GENERATED)) and not any(part in file for part in _INSTALLED)

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import database
+from pipeline_inspector.recording.sealing import QUERIES_KEPT
 from pipeline_inspector.recording.tape import EVENT_LIMIT, QUERY, Tape
 from tests.probes.taping import events, taping
 
@@ -346,6 +347,21 @@ def test_queries_beyond_the_tapes_end_are_counted_all_the_same() -> None:
         Group.objects.count()
     assert tape.query_count == 1
     assert tape.dropped == 1
+
+
+def test_queries_beyond_what_a_record_tells_are_counted_only() -> None:
+    with taping() as tape, connection.cursor() as cursor:
+        for number in range(QUERIES_KEPT + 20):
+            cursor.execute("SELECT %s", [number])
+            assert cursor.fetchall() == [(number,)]
+        with pytest.raises(DatabaseError) as failed:
+            cursor.execute("SELECT nothing FROM nowhere")
+    assert tape.query_count == QUERIES_KEPT + 21
+    assert [query.params for query in queries(tape)] == [[number] for number in range(QUERIES_KEPT)]
+    assert [query.rows for query in queries(tape)] == [1] * QUERIES_KEPT
+    assert tape.dropped == 0
+    frames = traceback.extract_tb(failed.value.__traceback__)
+    assert not [frame for frame in frames if "pipeline_inspector/probes" in frame.filename]
 
 
 class Nameless:

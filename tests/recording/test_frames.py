@@ -2,6 +2,8 @@
 
 import json
 import sys
+import threading
+from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
@@ -33,3 +35,26 @@ def test_a_thread_that_only_lends_itself_did_not_call() -> None:
 
     async_to_sync(work)()
     assert found["line"] == (None, 0)
+
+
+def test_a_stack_without_a_line_of_the_users_own_has_none() -> None:
+    found: list[object] = []
+
+    def look() -> None:
+        foreign = sys._getframe(1)
+        assert foreign.f_code.co_filename == threading.__file__
+        found.extend(users_line(foreign) for _ in range(2))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [(None, 0), (None, 0)]
+
+
+def test_nobody_is_looked_for_beyond_eighty_frames() -> None:
+    deep: dict[str, Any] = {"look": users_line, "here": sys._getframe}
+    exec(compile("def go(more):\n    return go(more - 1) if more else look(here())", "<made>", "exec"), deep)
+    code, line = deep["go"](70)
+    assert code is not None
+    assert (code.co_name, line) == ("test_nobody_is_looked_for_beyond_eighty_frames", sys._getframe().f_lineno - 2)
+    assert deep["go"](90) == (None, 0)
