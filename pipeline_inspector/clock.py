@@ -6,7 +6,6 @@ swap the functions here before they build the object under test.
 
 import time
 from datetime import UTC, datetime
-from functools import lru_cache
 
 now = time.perf_counter_ns
 """Nanoseconds on the process's monotonic clock; only differences mean anything."""
@@ -14,15 +13,19 @@ now = time.perf_counter_ns
 wall = time.time_ns
 """Nanoseconds since 1970-01-01 UTC."""
 
+_second: tuple[int, str] = -1, ""
+"""The second that was told last, and its text: what is told one after the other is mostly of the same."""
+
 
 def iso(wall_ns: int) -> str:
     """ISO 8601 text, UTC, microseconds, for ``wall_ns`` nanoseconds since 1970."""
-    return f"{_second(wall_ns // 1_000_000_000)}.{wall_ns % 1_000_000_000 // 1000:06d}Z"
-
-
-@lru_cache(maxsize=64)
-def _second(whole: int) -> str:
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}"
+    global _second
+    whole = wall_ns // 1_000_000_000
+    known, text = _second
+    if whole != known:
+        text = f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.%06dZ"
+        _second = whole, text
+    return text % (wall_ns // 1000 % 1_000_000)
 
 
 def from_iso(text: str) -> int:
