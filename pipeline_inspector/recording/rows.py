@@ -67,7 +67,7 @@ class Rows:
         if it has one, has ``status``."""
         slots, chain, start, errors = tape.slots, tape.chain, tape.start or tape.opened_at, tape.errors
         innermost = 0 if slots[ENTRY] > 0 else _innermost_reached(slots)
-        aborted = _is_aborted(tape)
+        aborted = (tape.aborted or errors or tape.streaming or chain.interface == "asgi") and _is_aborted(tape)
         duration = (tape.end or max(tape.closed_at, tape.finished_at, start)) - start
         answered_by = exception = None
         note = ""

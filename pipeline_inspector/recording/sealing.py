@@ -17,12 +17,13 @@ from django.utils import translation
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.recording import events, gate, views
+from pipeline_inspector.recording.answers import Answers
 from pipeline_inspector.recording.errors import ErrorNote
-from pipeline_inspector.recording.heads import HEADERS_KEPT, Heads, Secrets
+from pipeline_inspector.recording.heads import Heads, Secrets
 from pipeline_inspector.recording.numbering import Texts, thread_name
 from pipeline_inspector.recording.pieces import Known, piece
 from pipeline_inspector.recording.rows import Rows, outer_total
-from pipeline_inspector.recording.shapes import LONGEST, Shapes
+from pipeline_inspector.recording.shapes import Shapes
 from pipeline_inspector.recording.standing import Survey
 from pipeline_inspector.recording.tape import (
     ATTRIBUTES_IN,
@@ -70,8 +71,8 @@ class Sealer:
         self._rows = Rows(process, redactor)
         self._shapes = Shapes(redactor)
         self._heads = Heads(redactor)
+        self._answers = Answers(redactor)
         self._servers: Known[str, msgspec.Raw] = Known(self._server)
-        self._headers: Known[tuple[str, str], msgspec.Raw] = Known(self._header, 4000, LONGEST)
         self._prefixes: Known[str, str] = Known(self._prefix)
         self._cost = round(_calibrate())
         self.refresh()
@@ -126,7 +127,7 @@ class Sealer:
         told = (
             self._servers[chain.interface],
             head.request,
-            self._response_headers(final),
+            self._answers.headers(name, final),
             way.sent or tape.body_bytes,
             tape.streaming,
             changes,
@@ -229,17 +230,6 @@ class Sealer:
         """What the script prefix was set to."""
         ended = set_to if set_to.endswith("/") else f"{set_to}/"  # as Django does
         return "/" if ended == "/" else self._redactor.text(ended)[:TEXT_KEPT]
-
-    def _response_headers(self, final: tuple[Any, ...]) -> list[Any]:
-        found: list[Any] = [*map(self._headers.__getitem__, final[1].values())]
-        if final[2]:
-            cookie = self._redactor.cookie
-            found += [("Set-Cookie", f"{name}={cookie(name, value)}") for name, value in final[2].items()]
-        return found[:HEADERS_KEPT] if len(found) > HEADERS_KEPT else found
-
-    def _header(self, header: tuple[str, str]) -> msgspec.Raw:
-        name, value = header
-        return piece((name, self._redactor.header(name, str(value))[:LONGEST]))
 
 
 @lru_cache(maxsize=1000)

@@ -15,10 +15,11 @@ from pipeline_inspector import clock
 from pipeline_inspector.store.folders import make_private
 from pipeline_inspector.store.locks import held
 
-SCHEMA = 2
+SCHEMA = 3
 APPLICATION = 0x50694973
 ASIDE_KEPT = 3
 PRAGMAS = (
+    "PRAGMA secure_delete = OFF",  # some systems have it on: then all that is deleted is written once more, as zeros
     "PRAGMA synchronous = OFF",  # outlives any process; only when the machine itself fails may the file be damaged
     "PRAGMA journal_size_limit = 8388608",
     "PRAGMA wal_autocheckpoint = 0",

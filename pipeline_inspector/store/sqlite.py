@@ -33,9 +33,10 @@ _VACUUM_AT_ONCE = 2048
 _FAILURES = (sqlite3.Error, OSError, Foreign)
 
 _LAST = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM rows UNION ALL SELECT seq FROM sqlite_sequence)"
-_ADD_ROWS = "INSERT INTO rows (seq, id, summary) VALUES "
-_ADD_PAYLOADS = "INSERT INTO payloads (seq, plan, payload) VALUES "
-_AT_ONCE = 256, 32, 4, 1
+_ADD_ROWS = "INSERT INTO rows (seq, id, summary) VALUES (?,?,?)"
+_ADD_PAYLOADS = "INSERT INTO payloads (seq, plan, payload) VALUES (?,?,?)"
+_ONE_MORE = ",(NULL,?,?)"
+_AT_ONCE = 256, 64, 16, 4, 1
 _READ = "SELECT seq, summary, payload, plan FROM rows JOIN payloads USING (seq) WHERE id = ? ORDER BY seq DESC LIMIT 1"
 _AFTER = "SELECT seq, summary FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
 _BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?"
@@ -206,10 +207,11 @@ class SqliteStore(ThingStore):
     def _write(self, db: Connection, records: Sequence[Sealed]) -> dict[tuple[Kind, str], int]:
         """Write ``records`` and all unsaved things; returns those things."""
         things = dict(self._unsaved)
-        packed = [
-            (sealed.summary.id, pack_row(sealed.summary), sealed.plan_id, pack_payload(sealed.payload))
-            for sealed in records
-        ]
+        rows: list[str | bytearray] = []
+        payloads: list[str | bytearray] = []
+        for sealed in records:  # for a bytearray the driver does not look whether it can be told in another way
+            rows += sealed.summary.id, bytearray(pack_row(sealed.summary))
+            payloads += sealed.plan_id, bytearray(pack_payload(sealed.payload))
         bodies = [
             (kind, name, at, own.body) for (kind, name), at in things.items() if (own := self._own[kind].get(name))
         ]
@@ -220,14 +222,14 @@ class SqliteStore(ThingStore):
             for kind in {kind for kind, *_ in bodies}:
                 db.execute(_TRIM, {"kind": kind, "keep": KEEP[kind] - 1})
             first = max(self._shared.last_seq(), db.execute(_LAST).fetchone()[0] or 0) + 1
-            _insert(db, _ADD_ROWS, [(seq, row[0], row[1]) for seq, row in enumerate(packed, first)])
-            _insert(db, _ADD_PAYLOADS, [(seq, row[2], row[3]) for seq, row in enumerate(packed, first)])
-            pruned = self._prune_now_and_then(db, len(packed))
+            _insert(db, _ADD_ROWS, first, rows)
+            _insert(db, _ADD_PAYLOADS, first, payloads)
+            pruned = self._prune_now_and_then(db, len(records))
             db.execute("COMMIT")
-            self._shared.gave(first + len(packed) - 1)
+            self._shared.gave(first + len(records) - 1)
         if pruned:
             _give_space_back(db)
-        self._checkpoint_now_and_then(db, sum(len(row[1]) + len(row[3]) for row in packed))
+        self._checkpoint_now_and_then(db, sum(map(len, rows)) + sum(map(len, payloads)))
         for seq, sealed in enumerate(records, first):
             sealed.summary.seq = seq
         return things
@@ -326,15 +328,16 @@ def _opened(rows: Iterable[tuple[int, bytes]]) -> list[Summary]:
     return found
 
 
-def _insert(db: Connection, head: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add ``rows`` (of three values each), many by one statement: each statement gives the interpreter to other threads
-    and has to get it back while every other writer waits."""
-    start = 0
+def _insert(db: Connection, one: str, first: int, values: Sequence[Any]) -> None:
+    """Add rows by the statement ``one``, numbered from ``first``, greater than any before, on; ``values`` are two of each.
+
+    Many by one statement: each statement gives the interpreter to other threads and has to get it back while every other
+    writer waits. SQLite itself counts on from the first of them."""
+    done, count = 0, len(values) // 2
     for size in _AT_ONCE:
-        while len(rows) - start >= size:
-            several = rows[start : start + size]
-            db.execute(head + ",".join(["(?,?,?)"] * size), [value for row in several for value in row])
-            start += size
+        while count - done >= size:
+            db.execute(one + _ONE_MORE * (size - 1), [first + done, *values[2 * done : 2 * (done + size)]])
+            done += size
 
 
 def _prune(db: Connection, keep: int) -> int:
