@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from pipeline_inspector.packed import NEVER
-from pipeline_inspector.recording.numbering import Numbers, Texts
+from pipeline_inspector.recording.numbering import Texts, Threads
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.tape import AGAIN, CACHE, EXIT, HOOK, LOG, QUERY, RENDER, TEMPLATE, Tape
 
@@ -16,10 +16,10 @@ OTHERS_KEPT = 500
 MESSAGE_KEPT = 1000
 
 Many = list[tuple[Any, ...]]
-Threads = Numbers[int]
 Events = tuple[Many, Many, Many, Many, Many, Many]
 """Renders, entries of layers once more, queries, templates, calls of caches, log lines."""
 
+QUERIES, TEMPLATES = 2, 3
 NOTHING: Events = [], [], [], [], [], []
 
 
@@ -48,9 +48,13 @@ def hooks(tape: Tape, start: int, threads: Threads) -> tuple[Many, Many, Many, i
             continue  # the core ran again, for a layer that called inward once more
         called.append(event)
         if hook:
-            inside, inside_ended = since(inside, start), since(inside_ended, start)
-            times = began - start, ended - start, threads[thread]
-            kept.append((*times, position, hook, answered, inside, inside_ended, error))
+            if inside:  # else it was called as it is, and not by way of another thread or task
+                inside, inside_ended = since(inside, start), since(inside_ended, start)
+            else:
+                inside = inside_ended = NEVER
+            kept.append(
+                (began - start, ended - start, threads[thread], position, hook, answered, inside, inside_ended, error)
+            )
             if before_view:
                 in_hooks += ended - began
     return kept, called, others, in_hooks, answerer

@@ -27,6 +27,12 @@ class Texts(Numbers[str]):
         return self[code.co_filename if code is not None else ""]
 
 
+class Threads(Numbers[int]):
+    """Each thread once, by number."""
+
+    __slots__ = ()
+
+
 def thread_name(ident: int) -> str:
     """The name of the thread that ``get_ident()`` calls ``ident``; empty for 0."""
     thread = threading._active.get(ident)  # type: ignore[attr-defined]

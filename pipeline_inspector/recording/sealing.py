@@ -19,8 +19,9 @@ from pipeline_inspector import clock, faults
 from pipeline_inspector.recording import events, gate, views
 from pipeline_inspector.recording.answers import Answers
 from pipeline_inspector.recording.errors import ErrorNote
+from pipeline_inspector.recording.events import QUERIES, TEMPLATES
 from pipeline_inspector.recording.heads import Heads, Secrets
-from pipeline_inspector.recording.numbering import Texts, thread_name
+from pipeline_inspector.recording.numbering import Texts, Threads, thread_name
 from pipeline_inspector.recording.pieces import Known, piece
 from pipeline_inspector.recording.rows import Rows, outer_total
 from pipeline_inspector.recording.shapes import Shapes
@@ -74,7 +75,8 @@ class Sealer:
         self._answers = Answers(redactor)
         self._servers: Known[str, msgspec.Raw] = Known(self._server)
         self._prefixes: Known[str, str] = Known(self._prefix)
-        self._cost = round(_calibrate())
+        self._seam_cost = round(_calibrate())
+        self._event_cost = self._seam_cost // 2
         self.refresh()
 
     def refresh(self) -> None:
@@ -87,12 +89,14 @@ class Sealer:
         slots, chain, way = tape.slots, tape.chain, tape.transport or _NO_WAY
         start = tape.start or tape.opened_at
         head = self._heads.read(tape.meta, way.source if chain.interface == "asgi" else None)
-        texts, threads = Texts(), events.Threads()
+        texts, threads = Texts(), Threads()
         threads[tape.thread] = 0
         hooks, called, others, in_hooks, answerer = events.hooks(tape, start, threads)
-        renders, again, queries, templates, cache_calls, logs = (
-            events.others(tape, others, start, texts, threads, self._redactor) if others else events.NOTHING
-        )
+        happened = events.NOTHING
+        queries = in_templates = 0
+        if others:
+            happened = events.others(tape, others, start, texts, threads, self._redactor)
+            queries, in_templates = len(happened[QUERIES]), outer_total(happened[TEMPLATES])
         changes, cut, values = self._shapes.changes(tape, called)
         final = tape.response or _last_answer(slots) or _NO_ANSWER
         view, name = self._view(tape)
@@ -122,7 +126,7 @@ class Sealer:
             way.chunk_stamps,
             way.chunks,
             self._prefixes[way.script_prefix] if way.prefixed else "",
-            start - tape.opened_at + self._cost * (len(hops) + 2) + self._cost // 2 * len(tape.events),
+            start - tape.opened_at + self._seam_cost * (len(hops) + 2) + self._event_cost * len(tape.events),
         )
         told = (
             self._servers[chain.interface],
@@ -140,22 +144,17 @@ class Sealer:
             threads[tape.view_thread],
             errors,
             hooks,
-            renders,
-            again,
-            queries,
-            templates,
-            cache_calls,
-            logs,
         )
         content = (
             *moments,
             *told,
-            (tape.dropped, cut, tape.query_count - len(queries) if tape.query_count > len(queries) else 0),
+            *happened,
+            (tape.dropped, cut, tape.query_count - queries if tape.query_count > queries else 0),
             [text[:TEXT_KEPT] for text in texts] if texts else (),
             [thread_name(tape.thread)] if len(threads) == 1 else [*map(thread_name, threads)],
         )
         plan_id = chain.plan().id
-        core = in_hooks, outer_total(templates) if templates else 0, answerer
+        core = in_hooks, in_templates, answerer
         summary = self._rows.finished(tape, plan_id, name, "" if route is None else route[0], final[0], core)
         if self._is_first:
             summary.began = self._began()

@@ -40,7 +40,8 @@ _AT_ONCE = 256, 64, 16, 4, 1
 _READ = "SELECT seq, summary, payload, plan FROM rows JOIN payloads USING (seq) WHERE id = ? ORDER BY seq DESC LIMIT 1"
 _AFTER = "SELECT seq, summary FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
 _BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?"
-_BOUNDARY = "SELECT seq FROM rows ORDER BY seq DESC LIMIT 1 OFFSET ?"
+_COUNT = "SELECT count(*) FROM rows"
+_OLD = "SELECT seq FROM rows ORDER BY seq LIMIT 1 OFFSET ?"
 _PUT = """INSERT INTO things (kind, name, at, body) VALUES (?, ?, ?, ?)
           ON CONFLICT (kind, name) DO UPDATE SET at = excluded.at, body = excluded.body"""
 _TRIM = """DELETE FROM things WHERE kind = :kind AND at <
@@ -229,7 +230,7 @@ class SqliteStore(ThingStore):
             self._shared.gave(first + len(records) - 1)
         if pruned:
             _give_space_back(db)
-        self._checkpoint_now_and_then(db, sum(map(len, rows)) + sum(map(len, payloads)))
+        self._checkpoint_now_and_then(db, sum(map(len, payloads[1::2])))
         for seq, sealed in enumerate(records, first):
             sealed.summary.seq = seq
         return things
@@ -247,7 +248,7 @@ class SqliteStore(ThingStore):
         return True
 
     def _checkpoint_now_and_then(self, db: Connection, written: int) -> None:
-        """Move what was written from the log to the file, while no lock is held that another writer needs."""
+        """Move what was written, by ``written`` bytes of payload more, from the log to the file, while no lock is held that another writer needs."""
         self._since_checkpoint += written
         if self._since_checkpoint > _CHECKPOINT_AFTER:
             self._since_checkpoint = 0
@@ -341,8 +342,11 @@ def _insert(db: Connection, one: str, first: int, values: Sequence[Any]) -> None
 
 
 def _prune(db: Connection, keep: int) -> int:
-    boundary = db.execute(_BOUNDARY, (keep,)).fetchone()
-    return _forget_up_to(db, boundary[0]) if boundary else 0
+    (count,) = db.execute(_COUNT).fetchone()
+    if count <= keep:
+        return 0
+    (youngest,) = db.execute(_OLD, (count - keep - 1,)).fetchone()
+    return _forget_up_to(db, youngest)
 
 
 def _forget_up_to(db: Connection, seq: int) -> int:
