@@ -248,7 +248,8 @@ class SqliteStore(ThingStore):
         return True
 
     def _checkpoint_now_and_then(self, db: Connection, written: int) -> None:
-        """Move what was written, by ``written`` bytes of payload more, from the log to the file, while no lock is held that another writer needs."""
+        """Move what was written from the log to the file, while no lock is held that another writer needs: after so many
+        bytes of payloads, ``written`` of them new."""
         self._since_checkpoint += written
         if self._since_checkpoint > _CHECKPOINT_AFTER:
             self._since_checkpoint = 0
