@@ -30,9 +30,9 @@ PRAGMA page_size = 8192;
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
-CREATE TABLE rows (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, summary BLOB NOT NULL);
+CREATE TABLE rows (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, summary BLOB NOT NULL,
+                   plan TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE INDEX rows_by_id ON rows (id);
-CREATE TABLE payloads (seq INTEGER PRIMARY KEY, plan TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE TABLE things (kind TEXT NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL,
                      UNIQUE (kind, name));
 PRAGMA application_id = {application};

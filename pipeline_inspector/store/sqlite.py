@@ -33,11 +33,10 @@ _VACUUM_AT_ONCE = 2048
 _FAILURES = (sqlite3.Error, OSError, Foreign)
 
 _LAST = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM rows UNION ALL SELECT seq FROM sqlite_sequence)"
-_ADD_ROWS = "INSERT INTO rows (seq, id, summary) VALUES (?,?,?)"
-_ADD_PAYLOADS = "INSERT INTO payloads (seq, plan, payload) VALUES (?,?,?)"
-_ONE_MORE = ",(NULL,?,?)"
+_ADD = "INSERT INTO rows (seq, id, summary, plan, payload) VALUES (?,?,?,?,?)"
+_ONE_MORE = ",(NULL,?,?,?,?)"
 _AT_ONCE = 256, 64, 16, 4, 1
-_READ = "SELECT seq, summary, payload, plan FROM rows JOIN payloads USING (seq) WHERE id = ? ORDER BY seq DESC LIMIT 1"
+_READ = "SELECT seq, summary, payload, plan FROM rows WHERE id = ? ORDER BY seq DESC LIMIT 1"
 _AFTER = "SELECT seq, summary FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
 _BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 _COUNT = "SELECT count(*) FROM rows"
@@ -208,11 +207,10 @@ class SqliteStore(ThingStore):
     def _write(self, db: Connection, records: Sequence[Sealed]) -> dict[tuple[Kind, str], int]:
         """Write ``records`` and all unsaved things; returns those things."""
         things = dict(self._unsaved)
-        rows: list[str | bytearray] = []
-        payloads: list[str | bytearray] = []
+        values: list[str | bytearray] = []
         for sealed in records:  # for a bytearray the driver does not look whether it can be told in another way
-            rows += sealed.summary.id, bytearray(pack_row(sealed.summary))
-            payloads += sealed.plan_id, bytearray(pack_payload(sealed.payload))
+            row, payload = bytearray(pack_row(sealed.summary)), bytearray(pack_payload(sealed.payload))
+            values += sealed.summary.id, row, sealed.plan_id, payload
         bodies = [
             (kind, name, at, own.body) for (kind, name), at in things.items() if (own := self._own[kind].get(name))
         ]
@@ -223,14 +221,13 @@ class SqliteStore(ThingStore):
             for kind in {kind for kind, *_ in bodies}:
                 db.execute(_TRIM, {"kind": kind, "keep": KEEP[kind] - 1})
             first = max(self._shared.last_seq(), db.execute(_LAST).fetchone()[0] or 0) + 1
-            _insert(db, _ADD_ROWS, first, rows)
-            _insert(db, _ADD_PAYLOADS, first, payloads)
+            _insert(db, first, values)
             pruned = self._prune_now_and_then(db, len(records))
             db.execute("COMMIT")
             self._shared.gave(first + len(records) - 1)
         if pruned:
             _give_space_back(db)
-        self._checkpoint_now_and_then(db, sum(map(len, payloads[1::2])))
+        self._checkpoint_now_and_then(db, sum(map(len, values[3::4])))
         for seq, sealed in enumerate(records, first):
             sealed.summary.seq = seq
         return things
@@ -330,15 +327,15 @@ def _opened(rows: Iterable[tuple[int, bytes]]) -> list[Summary]:
     return found
 
 
-def _insert(db: Connection, one: str, first: int, values: Sequence[Any]) -> None:
-    """Add rows by the statement ``one``, numbered from ``first``, greater than any before, on; ``values`` are two of each.
+def _insert(db: Connection, first: int, values: Sequence[Any]) -> None:
+    """Add records, numbered from ``first``, greater than any before, on; ``values`` are four of each.
 
     Many by one statement: each statement gives the interpreter to other threads and has to get it back while every other
     writer waits. SQLite itself counts on from the first of them."""
-    done, count = 0, len(values) // 2
+    done, count = 0, len(values) // 4
     for size in _AT_ONCE:
         while count - done >= size:
-            db.execute(one + _ONE_MORE * (size - 1), [first + done, *values[2 * done : 2 * (done + size)]])
+            db.execute(_ADD + _ONE_MORE * (size - 1), [first + done, *values[4 * done : 4 * (done + size)]])
             done += size
 
 
@@ -351,9 +348,7 @@ def _prune(db: Connection, keep: int) -> int:
 
 
 def _forget_up_to(db: Connection, seq: int) -> int:
-    gone = db.execute("DELETE FROM rows WHERE seq <= ?", (seq,)).rowcount
-    db.execute("DELETE FROM payloads WHERE seq <= ?", (seq,))
-    return gone
+    return db.execute("DELETE FROM rows WHERE seq <= ?", (seq,)).rowcount
 
 
 def _give_space_back(db: Connection) -> None:
