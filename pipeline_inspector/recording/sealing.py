@@ -49,6 +49,7 @@ _tried: dict[tuple[int, int, str], tuple[list[Any], list[msgspec.Raw]]] = {}
 
 _ENTRIES, _EXITS, _HOP_STARTS, _HOP_ENDS = (slice(place, None, STRIDE) for place in (ENTRY, EXIT, HOP_START, HOP_END))
 
+_NO_TEXTS = Texts()
 _NO_ANSWER: tuple[Any, ...] = None, {}, None
 _NO_WAY = SimpleNamespace(
     **dict.fromkeys(
@@ -89,9 +90,10 @@ class Sealer:
         slots, chain, way = tape.slots, tape.chain, tape.transport or _NO_WAY
         start = tape.start or tape.opened_at
         head = self._heads.read(tape.meta, way.source if chain.interface == "asgi" else None)
-        texts, threads = Texts(), Threads()
+        threads = Threads()
         threads[tape.thread] = 0
         hooks, called, others, in_hooks, answerer = events.hooks(tape, start, threads)
+        texts = Texts() if others or tape.errors else _NO_TEXTS
         happened = events.NOTHING
         queries = in_templates = 0
         if others:
