@@ -214,6 +214,7 @@ class SqliteStore(ThingStore):
         bodies = [
             (kind, name, at, own.body) for (kind, name), at in things.items() if (own := self._own[kind].get(name))
         ]
+        self._checkpoint_now_and_then(db, 0)  # processes that were killed may have left a long log
         with self._shared.numbering(_WAIT_FOR_ORDER):
             db.execute("BEGIN IMMEDIATE")
             if bodies:
