@@ -123,7 +123,9 @@ def _changed_before(process_id: str) -> list[str]:
 def sealer() -> Sealer:
     """The sealer of this process."""
     told = startup.process()
-    return _sealer(told.id, told.started_at, conf.current().redact)
+    found = _sealer(told.id, told.started_at, conf.current().redact)
+    found.refresh()
+    return found
 
 
 @cache

@@ -22,11 +22,14 @@ from pipeline_inspector.records import Sealed, Summary
 
 def known(tape: Tape, redactor: Redactor, head: Head) -> Secrets:
     """What ``tape``'s request, with the headers ``head``, and its answer hold under the name of a secret."""
-    match, answer = tape.match, tape.response
+    match, answer, attributes = tape.match, tape.response, tape.attributes
     kwargs = match.kwargs if match is not None else None
-    query = tape.meta.get("QUERY_STRING")
-    attributes = tape.attributes
-    if not (kwargs or query or (answer is not None and answer[2]) or (attributes and "_post" in attributes)):
+    if not (
+        kwargs
+        or tape.meta.get("QUERY_STRING")
+        or (answer is not None and answer[2])
+        or (attributes is not None and "_post" in attributes)
+    ):
         return head.secrets
     values, of_path = [*_values(tape, redactor)], [*_of_path(kwargs or {}, redactor)]
     return secrets([*head.found, *values], of_path) if values or of_path else head.secrets

@@ -5,16 +5,17 @@ A browser sends the same headers again and again, so what they say is found out 
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
-from itertools import compress
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from django.conf import settings
 
 from pipeline_inspector.packed import PackedRequest
-from pipeline_inspector.recording.pieces import Known, piece, size
+from pipeline_inspector.recording.pieces import Known, piece
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.secret_texts import as_text
 
@@ -30,7 +31,8 @@ _OTHERS = ("wsgi.url_scheme", "SERVER_PROTOCOL", "REMOTE_ADDR")
 _BY_CHANCE = re.compile(r"(?=.*\d)[\w.~+=%:-]{16,}")
 
 
-class Secrets(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Secrets:
     """Values of secrets, longest first. ``plain`` are those among them that could as well be a word of the site's own:
     they are hidden where values stand, but not in paths and SQL. ``written``: as they would stand in a packed tape."""
 
@@ -39,7 +41,8 @@ class Secrets(NamedTuple):
     written: tuple[bytes, ...] = ()
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """``request`` is the ``PackedRequest`` ready to be put into a tape; ``found``: what stands in the headers under the
     name of a secret, ``secrets`` the same as it is looked for."""
 
@@ -48,11 +51,12 @@ class Head(NamedTuple):
     secrets: Secrets
 
 
-class Layout(NamedTuple):
-    """Where the headers stand in a ``META`` of certain keys: which of its items are wanted, and their keys."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The headers among the ``keys`` of a ``META``, and what gives their ``values``."""
 
-    chosen: list[bool]
     keys: tuple[str, ...]
+    values: Callable[[dict[str, Any]], tuple[Any, ...]]
 
 
 def secrets(values: Iterable[str], of_path: Iterable[str] = ()) -> Secrets:
@@ -79,26 +83,26 @@ class Heads:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._layouts = Known(_layout, _LAYOUTS, _LONGEST_LAYOUT)
-        self._heads: dict[Any, Head] = {}
+        self._heads: Known[tuple[Any, ...], Head] = Known(self._read, _HEADS, _LONGEST_HEAD)
+        self._cookies = _own_cookies()
 
-    def read(self, meta: dict[str, Any], scheme: str, version: str) -> Head:
-        """The headers in ``meta``, a request's ``META``; ``scheme`` and HTTP ``version`` where it does not say them."""
+    def refresh(self) -> None:
+        """Forget what was found out while the site's cookies had other names."""
+        if self._cookies != _own_cookies():
+            self._heads.clear()
+            self._cookies = _own_cookies()
+
+    def read(self, meta: dict[str, Any], scope: Any = None) -> Head:
+        """The headers in ``meta``, a request's ``META``; scheme and HTTP version are in its ``scope`` under ASGI."""
         layout = self._layouts[(*meta,)]
-        values = (*compress(meta.values(), layout.chosen),)
-        key = values, layout.keys, scheme, version, settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME
+        what = layout, _scheme_and_version(scope) if scope else ("", ""), layout.values(meta)
         try:
-            known = self._heads.get(key)
+            return self._heads[what]
         except TypeError:  # the site put something there that is no text
-            return self._read(layout, values, scheme, version)
-        if known is None:
-            known = self._read(layout, values, scheme, version)
-            if size(tuple(map(str, values))) <= _LONGEST_HEAD:
-                if len(self._heads) >= _HEADS:
-                    self._heads.clear()
-                self._heads[key] = known
-        return known
+            return self._read(what)
 
-    def _read(self, layout: Layout, values: tuple[Any, ...], scheme: str, version: str) -> Head:
+    def _read(self, what: tuple[Layout, tuple[str, str], tuple[Any, ...]]) -> Head:
+        layout, (scheme, version), values = what
         said = dict(zip(layout.keys, values, strict=True))
         others = [said.pop(key, None) for key in _OTHERS]
         tell = self._redactor.header
@@ -127,8 +131,14 @@ class Heads:
 
 
 def _layout(keys: tuple[str, ...]) -> Layout:
-    chosen = [key[:5] == "HTTP_" or key in _NOT_HTTP or key in _OTHERS for key in keys]
-    return Layout(chosen, (*compress(keys, chosen),))
+    chosen = tuple(key for key in keys if key[:5] == "HTTP_" or key in _NOT_HTTP or key in _OTHERS)
+    if len(chosen) > 1:
+        return Layout(chosen, itemgetter(*chosen))
+    return Layout(chosen, lambda meta: tuple(meta[key] for key in chosen))
+
+
+def _scheme_and_version(scope: dict[str, Any]) -> tuple[str, str]:
+    return str(scope.get("scheme") or ""), str(scope.get("http_version") or "")
 
 
 def _whole(text: Any) -> int | None:
@@ -157,5 +167,8 @@ def is_secret_cookie(name: str, value: object, redactor: Redactor) -> bool:
     """By its name, or because its value looks made by chance: a path or a word in a cookie is none."""
     if type(value) is not str:
         return False
-    own = name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
-    return own or redactor.name_is_secret(name) or _BY_CHANCE.fullmatch(value) is not None
+    return name in _own_cookies() or redactor.name_is_secret(name) or _BY_CHANCE.fullmatch(value) is not None
+
+
+def _own_cookies() -> tuple[str, str]:
+    return settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME

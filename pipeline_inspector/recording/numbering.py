@@ -2,21 +2,35 @@
 
 import threading
 from types import CodeType
+from typing import TypeVar
+
+Key = TypeVar("Key")
 
 
-class Texts:
+class Numbers(dict[Key, int]):
+    """Gives each thing a number when it is first asked for: 0, 1, 2 …"""
+
+    __slots__ = ()
+
+    def __missing__(self, thing: Key) -> int:
+        number = self[thing] = len(self)
+        return number
+
+
+class Texts(Numbers[str]):
     """Each text once, by number."""
 
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        """The number of ``text``."""
-        return self.numbers.setdefault(text, len(self.numbers))
+    __slots__ = ()
 
     def file(self, code: CodeType | None) -> int:
         """The number of the file of ``code``; of the empty text when there is none."""
-        return self.number(code.co_filename if code is not None else "")
+        return self[code.co_filename if code is not None else ""]
+
+
+class Threads(Numbers[int]):
+    """Each thread once, by number."""
+
+    __slots__ = ()
 
 
 def thread_name(ident: int) -> str:

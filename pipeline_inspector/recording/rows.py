@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline_inspector import clock
 from pipeline_inspector.recording import views
@@ -15,31 +14,18 @@ from pipeline_inspector.records import Segments, Summary
 STANDS_AFTER = 500_000_000
 """Nanoseconds after which a request that still runs is told with the source line where it stands."""
 
-
-@cache
-def own_pid() -> int:
-    """The number of this process, without asking the system each time."""
-    return os.getpid()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=own_pid.cache_clear)
-
-
-class Core(NamedTuple):
-    """What the row tells of the core: nanoseconds in ``process_view`` hooks and in templates, and the position of the layer
-    whose hook answered (0: none did)."""
-
-    hooks: int
-    templates: int
-    answerer: int
+Core = tuple[int, int, int]
+"""What the row tells of the core: nanoseconds in ``process_view`` hooks and in templates, and the position of the layer
+whose hook answered (0: none did)."""
 
 
 class Rows:
     """Makes the rows of one process, whose id is ``process``; ``redactor`` hides secrets in query strings."""
 
     def __init__(self, process: str, redactor: Any) -> None:
+        self.pid = os.getpid()
         self._process = process
+        self._ids = f"{process}-%x"
         self._redactor = redactor
 
     def running(self, tape: Tape, survey: Callable[[], Survey]) -> Summary:
@@ -52,7 +38,7 @@ class Rows:
         within = stand.hook or _within(tape)
         view = views.describe(tape.view[0])[0].rpartition(".")[2] if tape.view else ""
         return Summary(
-            id=f"{self._process}-{tape.number:x}",
+            id=self._ids % tape.number,
             state="running",
             started_at=clock.iso(tape.wall),
             method=tape.method or "",
@@ -62,7 +48,7 @@ class Rows:
             view=view,
             query_count=tape.query_count,
             template_count=tape.template_count,
-            pid=own_pid(),
+            pid=self.pid,
             process=self._process,
             interface=tape.chain.interface,
             plan_id=tape.chain.plan().id,
@@ -79,38 +65,39 @@ class Rows:
     def finished(self, tape: Tape, plan_id: str, view: str, route: str, status: int | None, core: Core) -> Summary:
         """The row of a request that is over, through the chain ``plan_id`` to the ``view`` of ``route``, whose response,
         if it has one, has ``status``."""
-        slots, layers, start = tape.slots, tape.chain.layers, tape.start or tape.opened_at
-        innermost = _innermost_reached(slots)
-        aborted = _is_aborted(tape)
-        end = tape.end or max(tape.closed_at, tape.finished_at, start)
+        slots, chain, start, errors = tape.slots, tape.chain, tape.start or tape.opened_at, tape.errors
+        innermost = 0 if slots[ENTRY] > 0 else _innermost_reached(slots)
+        aborted = (tape.aborted or errors or tape.streaming or chain.interface == "asgi") and _is_aborted(tape)
+        duration = (tape.end or max(tape.closed_at, tape.finished_at, start)) - start
         answered_by = exception = None
         note = ""
-        if innermost or tape.errors or core.answerer:
-            answerer = core.answerer or _answerer(tape, innermost)
+        layers = chain.layers
+        if innermost or errors or core[2]:
+            answerer = core[2] or _answerer(tape, innermost)
             answered_by = layers[answerer - 1].id if answerer else None
-            exception = next((error.type for error in tape.errors or () if error.type != "CancelledError"), None)
+            exception = next((error.type for error in errors or () if error.type != "CancelledError"), None)
             note = _note(answered_by, exception)
         return Summary(  # by position: for the names alone it would take five times as long
-            f"{self._process}-{tape.number:x}",
+            self._ids % tape.number,
             0,
             "aborted" if aborted else "finished",
             clock.iso(tape.wall),
             tape.method or "",
             tape.path[:500],
-            self._query(tape)[:500],
+            self._query(tape)[:500] if tape.meta.get("QUERY_STRING") else "",
             status,
-            end - start,
+            duration,
             view,
             route,
             tape.query_count,
             tape.template_count,
-            _segments(tape, end - start, core),
+            _segments(tape, duration, core),
             answered_by,
             exception,
-            _broken_off(tape.errors) if aborted else note,
-            own_pid(),
+            _broken_off(errors) if aborted else note,
+            self.pid,
             self._process,
-            tape.chain.interface,
+            chain.interface,
             plan_id,
             len(layers) - innermost if innermost >= 0 else -1,
             [*tape.off],
@@ -150,9 +137,9 @@ def _raised_at(tape: Tape, position: int) -> bool:
 
 
 def _is_aborted(tape: Tape) -> bool:
-    way = tape.transport
     if tape.aborted or (tape.errors and any(error.where == STREAM for error in tape.errors)):
         return True
+    way = tape.transport
     if way is None or way.last_byte or not way.response_started:
         return False
     return tape.chain.interface == "asgi" or (tape.streaming and way.first_byte > 0)
@@ -173,14 +160,16 @@ def _note(answered_by: str | None, exception: str | None) -> str:
 
 
 def _segments(tape: Tape, end: int, core: Core) -> Segments:
-    entry, left = tape.slots[ENTRY], tape.slots[EXIT]
+    slots = tape.slots
+    entry, left = slots[ENTRY], slots[EXIT]
     if entry <= 0 or not left:
         return Segments(max(0, end))
-    inside = left - entry
-    resolver = core.hooks
+    resolver, templates, _ = core
     if tape.resolve_start and tape.resolve_end:
         resolver += tape.resolve_end - tape.resolve_start
-    return Segments(max(0, end - inside), resolver, max(0, inside - resolver - core.templates), core.templates)
+    inside = left - entry
+    layers, view = end - inside, inside - resolver - templates
+    return Segments(layers if layers > 0 else 0, resolver, view if view > 0 else 0, templates)
 
 
 def outer_total(templates: list[tuple[Any, ...]]) -> int:

@@ -4,7 +4,6 @@ What this leaves behind is all that survives of a request: no reference to it, i
 """
 
 import re
-import sys
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from itertools import islice
@@ -16,55 +15,48 @@ from django.conf import settings
 from django.core.exceptions import AppRegistryNotReady
 from django.utils import translation
 
-from pipeline_inspector import clock, faults, packed
-from pipeline_inspector.recording import gate, views
+from pipeline_inspector import clock, faults
+from pipeline_inspector.recording import events, gate, views
+from pipeline_inspector.recording.answers import Answers
 from pipeline_inspector.recording.errors import ErrorNote
-from pipeline_inspector.recording.heads import HEADERS_KEPT, Head, Heads, Secrets
-from pipeline_inspector.recording.numbering import Texts, thread_name
+from pipeline_inspector.recording.events import QUERIES, TEMPLATES
+from pipeline_inspector.recording.heads import Heads, Secrets
+from pipeline_inspector.recording.numbering import Texts, Threads, thread_name
 from pipeline_inspector.recording.pieces import Known, piece
-from pipeline_inspector.recording.rows import Core, Rows, outer_total, own_pid
-from pipeline_inspector.recording.shapes import LONGEST, Shapes
+from pipeline_inspector.recording.rows import Rows, outer_total
+from pipeline_inspector.recording.shapes import Shapes
 from pipeline_inspector.recording.standing import Survey
 from pipeline_inspector.recording.tape import (
-    AGAIN,
     ATTRIBUTES_IN,
-    CACHE,
     COOKIES,
     ENTRY,
     EXIT,
     HEADERS,
-    HOOK,
     HOP_END,
     HOP_START,
-    LOG,
     OFF,
-    QUERY,
-    RENDER,
     STATUS,
     STRIDE,
-    TEMPLATE,
     Tape,
 )
 from pipeline_inspector.records import Sealed, Summary
 
-QUERIES_KEPT = 1000
-TEMPLATES_KEPT = 1000
-OTHERS_KEPT = 500
 TRIED_KEPT = 300
 TEXT_KEPT = 4000
-MESSAGE_KEPT = 1000
 
 _CONVERTER = re.compile(r"(?<!\?P)<(?:(\w+):)?(\w+)>")
 _tried: dict[tuple[int, int, str], tuple[list[Any], list[msgspec.Raw]]] = {}
 
-Events = tuple[list[Any], list[Any], list[Any], list[Any], list[Any], list[Any], list[Any]]
-_QUERIES = 3
-_NOTHING_RAN: tuple[Core, list[Any], Events] = Core(0, 0, 0), [], ([], [], [], [], [], [], [])
+_ENTRIES, _EXITS, _HOP_STARTS, _HOP_ENDS = (slice(place, None, STRIDE) for place in (ENTRY, EXIT, HOP_START, HOP_END))
+
+_NO_TEXTS = Texts()
+_NO_ANSWER: tuple[Any, ...] = None, {}, None
 _NO_WAY = SimpleNamespace(
     **dict.fromkeys(
         ("called", "started", "response_started", "first_byte", "last_byte", "prefixed", "chunks", "sent"), 0
     ),
     chunk_stamps=(),
+    source=None,
 )
 
 
@@ -81,30 +73,43 @@ class Sealer:
         self._rows = Rows(process, redactor)
         self._shapes = Shapes(redactor)
         self._heads = Heads(redactor)
-        self._servers: Known[tuple[str, int], msgspec.Raw] = Known(self._server)
-        self._headers: Known[tuple[str, str], msgspec.Raw] = Known(self._header, 4000, LONGEST)
+        self._answers = Answers(redactor)
+        self._servers: Known[str, msgspec.Raw] = Known(self._server)
         self._prefixes: Known[str, str] = Known(self._prefix)
-        self._cost = _calibrate()
+        self._seam_cost = round(_calibrate())
+        self._event_cost = self._seam_cost // 2
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the site's settings, which may be others than before: tests change them."""
+        self._urlconf = _urlconf_name(settings.ROOT_URLCONF)
+        self._heads.refresh()
 
     def seal(self, tape: Tape) -> Sealed:
         """Everything that ``tape`` holds, as plain data."""
         slots, chain, way = tape.slots, tape.chain, tape.transport or _NO_WAY
         start = tape.start or tape.opened_at
-        head = self._head(tape)
-        texts, threads = Texts(), {tape.thread: 0}
-        core, hooks, events = self._events(tape, start, texts, threads) if tape.events else _NOTHING_RAN
-        changes, cut, values = self._shapes.changes(tape, hooks)
-        final = tape.response or _last_answer(slots)
+        head = self._heads.read(tape.meta, way.source if chain.interface == "asgi" else None)
+        threads = Threads()
+        threads[tape.thread] = 0
+        hooks, called, others, in_hooks, answerer = events.hooks(tape, start, threads)
+        texts = Texts() if others or tape.errors else _NO_TEXTS
+        happened = events.NOTHING
+        queries = in_templates = 0
+        if others:
+            happened = events.others(tape, others, start, texts, threads, self._redactor)
+            queries, in_templates = len(happened[QUERIES]), outer_total(happened[TEMPLATES])
+        changes, cut, values = self._shapes.changes(tape, called)
+        final = tape.response or _last_answer(slots) or _NO_ANSWER
         view, name = self._view(tape)
         route = self._route(tape)
-        errors = [self._error(error, start, texts) for error in tape.errors or ()]
-        hops = slots[HOP_START::STRIDE]
-        queries = len(events[_QUERIES])
-        content = (
+        errors = [self._error(error, start, texts) for error in tape.errors] if tape.errors else ()
+        hops = slots[_HOP_STARTS]
+        moments = (
             start,
-            slots[ENTRY::STRIDE],
-            slots[EXIT::STRIDE],
-            hops + slots[HOP_END::STRIDE] if any(hops) else (),
+            slots[_ENTRIES],
+            slots[_EXITS],
+            hops + slots[_HOP_ENDS] if hops.count(0) < len(hops) else (),
             tape.opened_at,
             tape.end,
             tape.closed_at,
@@ -123,29 +128,36 @@ class Sealer:
             way.chunk_stamps,
             way.chunks,
             self._prefixes[way.script_prefix] if way.prefixed else "",
-            int(start - tape.opened_at + self._cost * (len(slots) // STRIDE + 2 + len(tape.events) / 2)),
-            self._servers[chain.interface, own_pid()],
+            start - tape.opened_at + self._seam_cost * (len(hops) + 2) + self._event_cost * len(tape.events),
+        )
+        told = (
+            self._servers[chain.interface],
             head.request,
-            () if final is None else self._response_headers(final),
+            self._answers.headers(name, final),
             way.sent or tape.body_bytes,
             tape.streaming,
             changes,
             values,
             None if route is None else route[1],
-            _urlconf(tape),
+            self._urlconf if tape.urlconf is None else _urlconf_name(tape.urlconf),
             _urlconf_setter(tape),
             _tried_texts(tape),
             view,
-            threads.setdefault(tape.view_thread, len(threads)),
+            threads[tape.view_thread],
             errors,
-            *events,
+            hooks,
+        )
+        content = (
+            *moments,
+            *told,
+            *happened,
             (tape.dropped, cut, tape.query_count - queries if tape.query_count > queries else 0),
-            [text[:TEXT_KEPT] for text in texts.numbers],
-            [*map(thread_name, threads)],
+            [text[:TEXT_KEPT] for text in texts] if texts else (),
+            [thread_name(tape.thread)] if len(threads) == 1 else [*map(thread_name, threads)],
         )
         plan_id = chain.plan().id
-        status = None if final is None else final[0]
-        summary = self._rows.finished(tape, plan_id, name, "" if route is None else route[0], status, core)
+        core = in_hooks, in_templates, answerer
+        summary = self._rows.finished(tape, plan_id, name, "" if route is None else route[0], final[0], core)
         if self._is_first:
             summary.began = self._began()
         return gate.close(summary, content, plan_id, gate.known(tape, self._redactor, head))
@@ -156,7 +168,8 @@ class Sealer:
         return [gate.row(self._rows.running(tape, survey), self._secrets(tape)) for tape in tapes]
 
     def _secrets(self, tape: Tape) -> Secrets:
-        return gate.known(tape, self._redactor, self._head(tape))
+        source = getattr(tape.transport, "source", None) if tape.chain.interface == "asgi" else None
+        return gate.known(tape, self._redactor, self._heads.read(tape.meta, source))
 
     def _began(self) -> list[str]:
         """What the first row of the process tells. A store that cannot say what ran before takes no record away."""
@@ -169,69 +182,8 @@ class Sealer:
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def _head(self, tape: Tape) -> Head:
-        scheme = version = ""
-        if tape.chain.interface == "asgi":
-            scope = getattr(tape.transport, "source", None) or {}
-            scheme, version = str(scope.get("scheme") or ""), str(scope.get("http_version") or "")
-        return self._heads.read(tape.meta, scheme, version)
-
-    def _server(self, server: tuple[str, int]) -> msgspec.Raw:
-        return piece((*server, self._process, self._started_at))
-
-    def _events(
-        self, tape: Tape, start: int, texts: Texts, threads: dict[int, int]
-    ) -> tuple[Core, list[tuple[Any, ...]], Events]:
-        """What the row tells of the core, the hooks that it called, and all events as they are kept."""
-        redactor = self._redactor
-        called: list[tuple[Any, ...]] = []
-        in_hooks = answerer = 0
-        events: Events = ([], [], [], [], [], [], [])
-        hooks, renders, again, queries, templates, cache_calls, logs = events
-        left = tape.slots[EXIT] or sys.maxsize
-        for event in tape.events:
-            kind = event[0]
-            times = event[1] - start, event[2] - start, threads.setdefault(event[3], len(threads))
-            if kind == HOOK:
-                if event[5] == "process_view" and event[6]:
-                    answerer = answerer or event[4]
-                if left < event[1]:
-                    continue  # the core ran again, for a layer that called inward once more
-                called.append(event)
-                if event[5]:
-                    inside = _since(event[9], start), _since(event[10], start)
-                    hooks.append((*times, event[4], event[5], event[6], *inside, event[11]))
-                    if event[5] == "process_view":
-                        in_hooks += event[2] - event[1]
-            elif kind == QUERY:
-                if len(queries) < QUERIES_KEPT:
-                    _, _, _, _, sql, params, alias, rows, many, inside, error, code, line = event
-                    if type(rows) is list:
-                        rows = rows[0]
-                    told = redactor.sql_params(sql, params)
-                    number = texts.number(redactor.sql(sql))
-                    function = code.co_qualname if code is not None else ""
-                    file = texts.file(code)
-                    queries.append((*times, number, told, alias, rows, many, inside, error, file, line, function))
-            elif kind == RENDER:
-                if left >= event[1]:
-                    renders.append(times)
-            elif kind == AGAIN:
-                again.append((times[0], event[4]))
-            elif kind == TEMPLATE and len(templates) < TEMPLATES_KEPT:
-                _, _, _, _, name, engine, keys, relation, file = event
-                number = texts.number("\0".join(map(str, keys)))
-                templates.append((*times, str(name), engine, number, relation, texts.number(str(file or ""))))
-            elif kind == CACHE and len(cache_calls) < OTHERS_KEPT:
-                _, _, _, _, alias, operation, key, hit, code, line = event
-                cache_calls.append((*times, alias, operation, redactor.text(key), hit, texts.file(code), line))
-            elif kind == LOG and len(logs) < OTHERS_KEPT:
-                _, _, _, _, level, logger, template, args, file, line = event
-                message = redactor.log(logger, template, args)[:MESSAGE_KEPT]
-                logs.append((*times, level, logger, message, texts.number(str(file)), line))
-            else:
-                tape.dropped += 1
-        return Core(in_hooks, outer_total(templates), answerer), called, events
+    def _server(self, interface: str) -> msgspec.Raw:
+        return piece((interface, self._rows.pid, self._process, self._started_at))
 
     def _error(self, error: ErrorNote, start: int, texts: Texts) -> tuple[Any, ...]:
         """The fields of a ``PackedError``."""
@@ -240,7 +192,7 @@ class Sealer:
             error.at - start,
             error.where,
             error.rescued_by,
-            _since(error.rescued_at, start),
+            events.since(error.rescued_at, start),
             error.type,
             self._redactor.text(error.message),
             frames,
@@ -280,17 +232,6 @@ class Sealer:
         ended = set_to if set_to.endswith("/") else f"{set_to}/"  # as Django does
         return "/" if ended == "/" else self._redactor.text(ended)[:TEXT_KEPT]
 
-    def _response_headers(self, final: tuple[Any, ...]) -> list[Any]:
-        found: list[Any] = [*map(self._headers.__getitem__, final[1].values())]
-        if final[2]:
-            cookie = self._redactor.cookie
-            found += [("Set-Cookie", f"{name}={cookie(name, value)}") for name, value in final[2].items()]
-        return found[:HEADERS_KEPT] if len(found) > HEADERS_KEPT else found
-
-    def _header(self, header: tuple[str, str]) -> msgspec.Raw:
-        name, value = header
-        return piece((name, self._redactor.header(name, str(value))[:LONGEST]))
-
 
 @lru_cache(maxsize=1000)
 def _converters(route: str) -> dict[str, str]:
@@ -311,10 +252,6 @@ def _calibrate() -> float:
             slots[3] = (200, attributes.copy(), None, id(slots))  # type: ignore[call-overload]
         best = min(best, (clock.now() - start) / 100)
     return best
-
-
-def _since(stamp: int, start: int) -> int:
-    return stamp - start if stamp else packed.NEVER
 
 
 def _last_answer(slots: list[Any]) -> tuple[Any, ...] | None:
@@ -341,8 +278,7 @@ def _packed_view(told: tuple[views.Described, bool, str]) -> tuple[msgspec.Raw, 
 _views: Known[tuple[views.Described, bool, str], tuple[msgspec.Raw, str]] = Known(_packed_view)
 
 
-def _urlconf(tape: Tape) -> str:
-    urlconf = tape.urlconf if tape.urlconf is not None else settings.ROOT_URLCONF
+def _urlconf_name(urlconf: Any) -> str:
     return urlconf if isinstance(urlconf, str) else str(getattr(urlconf, "__name__", type(urlconf).__name__))
 
 

@@ -15,10 +15,11 @@ from pipeline_inspector import clock
 from pipeline_inspector.store.folders import make_private
 from pipeline_inspector.store.locks import held
 
-SCHEMA = 2
+SCHEMA = 3
 APPLICATION = 0x50694973
 ASIDE_KEPT = 3
 PRAGMAS = (
+    "PRAGMA secure_delete = OFF",  # some systems have it on: then all that is deleted is written once more, as zeros
     "PRAGMA synchronous = OFF",  # outlives any process; only when the machine itself fails may the file be damaged
     "PRAGMA journal_size_limit = 8388608",
     "PRAGMA wal_autocheckpoint = 0",
@@ -29,9 +30,9 @@ PRAGMA page_size = 8192;
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
-CREATE TABLE rows (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, summary BLOB NOT NULL);
+CREATE TABLE rows (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, summary BLOB NOT NULL,
+                   plan TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE INDEX rows_by_id ON rows (id);
-CREATE TABLE payloads (seq INTEGER PRIMARY KEY, plan TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE TABLE things (kind TEXT NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL,
                      UNIQUE (kind, name));
 PRAGMA application_id = {application};

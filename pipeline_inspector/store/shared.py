@@ -106,6 +106,7 @@ class Shared:
         self._known: tuple[_Private | _Mapped | None, Control] = (None, Control())
         self._lock = Lock()
         self._looked_at = 0
+        self._order = self._beside("order")
 
     # -- numbers ------------------------------------------------------------------------------------------------------
 
@@ -124,7 +125,7 @@ class Shared:
         """Alone of all processes while numbers are given; where the lock cannot be had, alone of nobody."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                stack.enter_context(held(self._beside("order"), patience))
+                stack.enter_context(held(self._order, patience))
             yield
 
     def watch(self, seconds: float) -> None:

@@ -33,13 +33,14 @@ _VACUUM_AT_ONCE = 2048
 _FAILURES = (sqlite3.Error, OSError, Foreign)
 
 _LAST = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM rows UNION ALL SELECT seq FROM sqlite_sequence)"
-_ADD_ROWS = "INSERT INTO rows (seq, id, summary) VALUES "
-_ADD_PAYLOADS = "INSERT INTO payloads (seq, plan, payload) VALUES "
-_AT_ONCE = 256, 32, 4, 1
-_READ = "SELECT seq, summary, payload, plan FROM rows JOIN payloads USING (seq) WHERE id = ? ORDER BY seq DESC LIMIT 1"
+_ADD = "INSERT INTO rows (seq, id, summary, plan, payload) VALUES (?,?,?,?,?)"
+_ONE_MORE = ",(NULL,?,?,?,?)"
+_AT_ONCE = 256, 64, 16, 4, 1
+_READ = "SELECT seq, summary, payload, plan FROM rows WHERE id = ? ORDER BY seq DESC LIMIT 1"
 _AFTER = "SELECT seq, summary FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
 _BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?"
-_BOUNDARY = "SELECT seq FROM rows ORDER BY seq DESC LIMIT 1 OFFSET ?"
+_COUNT = "SELECT count(*) FROM rows"
+_OLD = "SELECT seq FROM rows ORDER BY seq LIMIT 1 OFFSET ?"
 _PUT = """INSERT INTO things (kind, name, at, body) VALUES (?, ?, ?, ?)
           ON CONFLICT (kind, name) DO UPDATE SET at = excluded.at, body = excluded.body"""
 _TRIM = """DELETE FROM things WHERE kind = :kind AND at <
@@ -206,13 +207,14 @@ class SqliteStore(ThingStore):
     def _write(self, db: Connection, records: Sequence[Sealed]) -> dict[tuple[Kind, str], int]:
         """Write ``records`` and all unsaved things; returns those things."""
         things = dict(self._unsaved)
-        packed = [
-            (sealed.summary.id, pack_row(sealed.summary), sealed.plan_id, pack_payload(sealed.payload))
-            for sealed in records
-        ]
+        values: list[str | bytearray] = []
+        for sealed in records:  # for a bytearray the driver does not look whether it can be told in another way
+            row, payload = bytearray(pack_row(sealed.summary)), bytearray(pack_payload(sealed.payload))
+            values += sealed.summary.id, row, sealed.plan_id, payload
         bodies = [
             (kind, name, at, own.body) for (kind, name), at in things.items() if (own := self._own[kind].get(name))
         ]
+        self._checkpoint_now_and_then(db, 0)  # processes that were killed may have left a long log
         with self._shared.numbering(_WAIT_FOR_ORDER):
             db.execute("BEGIN IMMEDIATE")
             if bodies:
@@ -220,14 +222,13 @@ class SqliteStore(ThingStore):
             for kind in {kind for kind, *_ in bodies}:
                 db.execute(_TRIM, {"kind": kind, "keep": KEEP[kind] - 1})
             first = max(self._shared.last_seq(), db.execute(_LAST).fetchone()[0] or 0) + 1
-            _insert(db, _ADD_ROWS, [(seq, row[0], row[1]) for seq, row in enumerate(packed, first)])
-            _insert(db, _ADD_PAYLOADS, [(seq, row[2], row[3]) for seq, row in enumerate(packed, first)])
-            pruned = self._prune_now_and_then(db, len(packed))
+            _insert(db, first, values)
+            pruned = self._prune_now_and_then(db, len(records))
             db.execute("COMMIT")
-            self._shared.gave(first + len(packed) - 1)
+            self._shared.gave(first + len(records) - 1)
         if pruned:
             _give_space_back(db)
-        self._checkpoint_now_and_then(db, sum(len(row[1]) + len(row[3]) for row in packed))
+        self._checkpoint_now_and_then(db, sum(map(len, values[3::4])))
         for seq, sealed in enumerate(records, first):
             sealed.summary.seq = seq
         return things
@@ -245,7 +246,8 @@ class SqliteStore(ThingStore):
         return True
 
     def _checkpoint_now_and_then(self, db: Connection, written: int) -> None:
-        """Move what was written from the log to the file, while no lock is held that another writer needs."""
+        """Move what was written from the log to the file, while no lock is held that another writer needs: after so many
+        bytes of payloads, ``written`` of them new."""
         self._since_checkpoint += written
         if self._since_checkpoint > _CHECKPOINT_AFTER:
             self._since_checkpoint = 0
@@ -326,26 +328,28 @@ def _opened(rows: Iterable[tuple[int, bytes]]) -> list[Summary]:
     return found
 
 
-def _insert(db: Connection, head: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add ``rows`` (of three values each), many by one statement: each statement gives the interpreter to other threads
-    and has to get it back while every other writer waits."""
-    start = 0
+def _insert(db: Connection, first: int, values: Sequence[Any]) -> None:
+    """Add records, numbered from ``first``, greater than any before, on; ``values`` are four of each.
+
+    Many by one statement: each statement gives the interpreter to other threads and has to get it back while every other
+    writer waits. SQLite itself counts on from the first of them."""
+    done, count = 0, len(values) // 4
     for size in _AT_ONCE:
-        while len(rows) - start >= size:
-            several = rows[start : start + size]
-            db.execute(head + ",".join(["(?,?,?)"] * size), [value for row in several for value in row])
-            start += size
+        while count - done >= size:
+            db.execute(_ADD + _ONE_MORE * (size - 1), [first + done, *values[4 * done : 4 * (done + size)]])
+            done += size
 
 
 def _prune(db: Connection, keep: int) -> int:
-    boundary = db.execute(_BOUNDARY, (keep,)).fetchone()
-    return _forget_up_to(db, boundary[0]) if boundary else 0
+    (count,) = db.execute(_COUNT).fetchone()
+    if count <= keep:
+        return 0
+    (youngest,) = db.execute(_OLD, (count - keep - 1,)).fetchone()
+    return _forget_up_to(db, youngest)
 
 
 def _forget_up_to(db: Connection, seq: int) -> int:
-    gone = db.execute("DELETE FROM rows WHERE seq <= ?", (seq,)).rowcount
-    db.execute("DELETE FROM payloads WHERE seq <= ?", (seq,))
-    return gone
+    return db.execute("DELETE FROM rows WHERE seq <= ?", (seq,)).rowcount
 
 
 def _give_space_back(db: Connection) -> None:

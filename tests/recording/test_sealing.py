@@ -7,14 +7,18 @@ import pytest
 from django.apps import apps
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
 from django.utils.safestring import mark_safe
 from django.utils.translation import trans_real
 
 from pipeline_inspector import faults, wiring
 from pipeline_inspector.assembly.record import assemble
 from pipeline_inspector.recording import recorder, sealing
+from pipeline_inspector.recording.heads import HEADERS_KEPT
+from pipeline_inspector.recording.secret_texts import MASK
 from pipeline_inspector.records import RequestRecord, from_json, to_json
 from pipeline_inspector.store.base import StoreError
+from pipeline_inspector.testing import record_pipeline
 from tests.scenarios.comparing import urls
 from tests.scenarios.driving import site, through_wsgi, watched
 from tests.scenarios.made import Spec, order
@@ -188,3 +192,78 @@ def test_the_patterns_tried_are_told_while_other_apps_are_loaded(monkeypatch: py
     monkeypatch.undo()
     record = assemble(sealed, None)
     assert "class/" in record.tried
+
+
+def _kept(record: RequestRecord) -> list[tuple[str, str]]:
+    assert record.response is not None
+    return [(name, value) for name, value in record.response.headers if name.startswith("X-") or name == "Set-Cookie"]
+
+
+def test_headers_are_those_of_the_answer_however_often_its_view_gave_the_same() -> None:
+    given = [{"X-A": "1"}, {"X-A": "1"}, {"X-A": "1"}, {"X-A": "2"}, {"X-A": "2", "X-B": "1"}, {"X-A": "1"}, {}]
+    answers = iter(given)
+
+    def view(request: Any) -> HttpResponse:
+        return HttpResponse(headers=next(answers))
+
+    with urls(view), site([]), record_pipeline() as records:
+        handler = WSGIHandler()
+        for _ in given:
+            through_wsgi(handler, "/failing/")
+    assert [dict(_kept(record)) for record in records] == given
+
+
+def test_a_cookie_is_told_beside_headers_that_came_before() -> None:
+    values = iter(["", "", "", "one", "", "two", "two"])
+
+    def view(request: Any) -> HttpResponse:
+        response = HttpResponse(headers={"X-A": "1"})
+        if value := next(values):
+            response.set_cookie("seen", value)
+        return response
+
+    with urls(view), site([]), record_pipeline() as records:
+        handler = WSGIHandler()
+        for _ in range(7):
+            through_wsgi(handler, "/failing/")
+    told, cookie = ("X-A", "1"), ("Set-Cookie", f"seen={MASK}")
+    assert [_kept(record) for record in records] == [
+        *([[told]] * 3),
+        *([told, cookie], [told], [told, cookie], [told, cookie]),
+    ]
+
+
+def test_of_very_many_headers_the_first_are_told_each_time() -> None:
+    headers = {f"X-{number}": "1" for number in range(400)}
+    with urls(lambda request: HttpResponse(headers=headers)), site([]), record_pipeline() as records:
+        handler = WSGIHandler()
+        for _ in range(4):
+            through_wsgi(handler, "/failing/")
+    assert {len(record.response.headers) for record in records if record.response} == {HEADERS_KEPT}
+
+
+def test_a_cookie_is_a_secret_by_the_name_that_the_setting_gives_it_now() -> None:
+    def view(request: Any) -> HttpResponse:
+        logging.getLogger("tests.odd").warning("seen: plainsecretword")
+        return HttpResponse()
+
+    with urls(view), record_pipeline() as records:
+        for name in ("one", "other", "one"):
+            with override_settings(SESSION_COOKIE_NAME=name), site([]):
+                through_wsgi(WSGIHandler(), "/failing/", HTTP_COOKIE="other=plainsecretword")
+                len(records)
+    assert [record.logs[0].message for record in records] == [
+        "seen: plainsecretword",
+        f"seen: {MASK}",
+        "seen: plainsecretword",
+    ]
+
+
+def test_the_urlconf_is_the_one_that_the_setting_names_now() -> None:
+    named = []
+    with record_pipeline() as records:
+        for module in ("tests.scenarios.urls", "tests.scenarios.other_urls"):
+            with site([]), override_settings(ROOT_URLCONF=module):
+                through_wsgi(WSGIHandler(), "/class/")
+                named.append((records[-1].route.urlconf if records[-1].route else "", module))
+    assert [told for told, _ in named] == [module for _, module in named]

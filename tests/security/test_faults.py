@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from pipeline_inspector import clock, faults, live, middleware, reader, wiring
+from pipeline_inspector import clock, faults, live, middleware, packed, reader, wiring
 from pipeline_inspector.page import fragments
 from pipeline_inspector.probes import (
     access_log,
@@ -117,7 +117,7 @@ NOT_BEHIND = {
 IN_THE_RECORDER: dict[str, tuple[object, str]] = {
     "sealing": (sealing.Sealer, "seal"),
     "hiding secrets": (Redactor, "header"),
-    "packing": (sealing.packed, "encode"),
+    "packing": (packed, "encode"),
     "describing the chain": (chain.LoadedChain, "plan"),
     "making a sealer": (sealing.Sealer, "__init__"),
     "keeping": (MemoryStore, "append"),

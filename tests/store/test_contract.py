@@ -36,7 +36,7 @@ def test_an_empty_batch_changes_nothing(store: Store) -> None:
     assert store.append([]) == 1
 
 
-@pytest.mark.parametrize("payload", [b"", b"short", b"much the same " * 1000, bytes(range(256)) * 20])
+@pytest.mark.parametrize("payload", [b"", b"short", b"Zip", b"Plain", b"much the same " * 1000, bytes(range(256)) * 20])
 def test_a_record_comes_back_as_it_was_kept(store: Store, payload: bytes) -> None:
     kept = sealed("é ' \" \n%s", payload, segments=Segments(1, 2, 3, 4), toggles=["a.B"], status=404, note="x")
     store.append([sealed(), kept, sealed()])
