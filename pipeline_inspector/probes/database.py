@@ -16,8 +16,7 @@ from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import strip, users_line
-from pipeline_inspector.recording.sealing import QUERIES_KEPT
-from pipeline_inspector.recording.tape import QUERY, Tape, current
+from pipeline_inspector.recording.tape import QUERIES_KEPT, QUERY, Tape, current
 
 UNKNOWN = -1
 """Rows that the driver did not count; parameter sets that came from an iterator."""

@@ -8,9 +8,8 @@ from typing import Any
 from pipeline_inspector.packed import NEVER
 from pipeline_inspector.recording.numbering import Texts, Threads
 from pipeline_inspector.recording.redaction import Redactor
-from pipeline_inspector.recording.tape import AGAIN, CACHE, EXIT, HOOK, LOG, QUERY, RENDER, TEMPLATE, Tape
+from pipeline_inspector.recording.tape import AGAIN, CACHE, EXIT, HOOK, LOG, QUERIES_KEPT, QUERY, RENDER, TEMPLATE, Tape
 
-QUERIES_KEPT = 1000
 TEMPLATES_KEPT = 1000
 OTHERS_KEPT = 500
 MESSAGE_KEPT = 1000

@@ -12,7 +12,8 @@ were in the beginning in ``first``. It holds a copy of all from where on an attr
 a request is ``learning`` (a chain's first, and one in fifty afterwards) or attributes are ``watched``, which a layer of this
 chain was seen to exchange: then where one of these differs.
 
-``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, the rest is counted:
+``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, and of queries
+``QUERIES_KEPT``; the rest is counted:
 
 ======== ==============================================================================================================
 QUERY    sql, params, alias, rows (-1: unknown, [n]: counted while they are fetched), how many parameter sets (0: plain),
@@ -46,6 +47,7 @@ STRIDE = 9
 ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, HOP_START, HOP_END = range(STRIDE)
 OFF = -1
 EVENT_LIMIT = 4000
+QUERIES_KEPT = 1000
 
 QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
 

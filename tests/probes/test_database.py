@@ -18,8 +18,7 @@ from django.test.utils import CaptureQueriesContext
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import database
-from pipeline_inspector.recording.sealing import QUERIES_KEPT
-from pipeline_inspector.recording.tape import EVENT_LIMIT, QUERY, Tape
+from pipeline_inspector.recording.tape import EVENT_LIMIT, QUERIES_KEPT, QUERY, Tape
 from tests.probes.taping import events, taping
 
 pytestmark = pytest.mark.django_db
