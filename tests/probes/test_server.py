@@ -236,6 +236,7 @@ def test_an_ignored_path_is_not_recorded_and_works() -> None:
     assert only(records).request.path == "/"
 
 
+@pytest.mark.django_db  # its signals close old connections
 def test_a_request_of_the_test_client_inside_a_view_leaves_the_moments_of_the_one_around_it() -> None:
     def asking(request: Any) -> HttpResponse:
         return HttpResponse(Client().get("/template/").content)
