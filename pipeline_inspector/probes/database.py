@@ -16,7 +16,7 @@ from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import strip, users_line
-from pipeline_inspector.recording.sealing import QUERIES_KEPT
+from pipeline_inspector.recording.events import QUERIES_KEPT
 from pipeline_inspector.recording.tape import QUERY, Tape, current
 
 UNKNOWN = -1

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import database
-from pipeline_inspector.recording.sealing import QUERIES_KEPT
+from pipeline_inspector.recording.events import QUERIES_KEPT
 from pipeline_inspector.recording.tape import EVENT_LIMIT, QUERY, Tape
 from tests.probes.taping import events, taping
 
