@@ -110,13 +110,15 @@ class Shapes:
                 tape.came = as_told(left, tape.attributes)
             return Changed(*self._comparer.changes(tape, hooks), [])
         slots, answer, attributes = tape.slots, final[1], tape.attributes
-        headers = slots[HEADERS::STRIDE]
+        kept = slots[HEADERS::STRIDE]
+        headers = [*filter(None, kept)]
         cookies = slots[COOKIES::STRIDE]
-        only_added = len(answer) <= HEADERS_KEPT
         last = answer.values()
+        only_added = len(answer) <= HEADERS_KEPT
         for one in headers:
-            if one and not all(map(is_, one.values(), last)):
+            if not all(map(is_, one.values(), last)):
                 only_added = False
+                break
         key = (
             left,
             (*attributes,),
@@ -125,8 +127,9 @@ class Shapes:
             (*slots[ATTRIBUTES_IN::STRIDE],),
             (*slots[ATTRIBUTES_OUT::STRIDE],),
             (*slots[STATUS::STRIDE],),
-            (*[one if one == 0 else len(one) for one in headers],),
-            (*answer,) if only_added else (*[(*one.values(),) for one in headers if one],),
+            (*map(bool, kept),),
+            (*map(len, headers),),
+            (*answer,) if only_added else (*[(*one.values(),) for one in headers],),
             (*[(*one.items(),) if one else 0 for one in cookies],) if any(cookies) else 0,
         )
         shape = self._shapes.get(key)
