@@ -7,10 +7,10 @@ failure of its own goes to ``faults.note`` and is forgotten.
 from pipeline_inspector import faults
 from pipeline_inspector.recording import errors
 from pipeline_inspector.recording.errors import ErrorNote
-from pipeline_inspector.recording.frames import belongs_to_user, strip, users_line
+from pipeline_inspector.recording.frames import belongs_to_user, strip, users_place
 from pipeline_inspector.recording.tape import Tape
 
-__all__ = ["belongs_to_user", "met", "strip", "users_line"]
+__all__ = ["belongs_to_user", "met", "strip", "users_place"]
 
 
 def met(tape: Tape, error: BaseException, where: tuple[str, int]) -> ErrorNote | None:

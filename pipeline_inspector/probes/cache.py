@@ -18,7 +18,7 @@ from typing import Any
 from django.core.cache import CacheHandler, caches
 
 from pipeline_inspector import clock, faults
-from pipeline_inspector.probes.base import belongs_to_user, users_line
+from pipeline_inspector.probes.base import belongs_to_user, users_place
 from pipeline_inspector.recording.tape import CACHE, Tape, current
 
 KEY_KEPT = 200
@@ -204,8 +204,8 @@ def _keep(
     try:
         key, hit = _told(operation, args, kwargs, result, call)
         alias = backend.__dict__.get(_ALIAS, "")
-        code, line = users_line(frame)
-        tape.add((CACHE, start, end, get_ident(), alias, operation, key, hit, code, line))
+        code, place = users_place(frame)
+        tape.add((CACHE, start, end, get_ident(), alias, operation, key, hit, code, place))
     except Exception as fault:
         faults.note("probes: cache call", fault)
 

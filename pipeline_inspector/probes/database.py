@@ -15,7 +15,7 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
-from pipeline_inspector.probes.base import strip, users_line
+from pipeline_inspector.probes.base import strip, users_place
 from pipeline_inspector.recording.tape import QUERIES_KEPT, QUERY, Tape, current
 
 UNKNOWN = -1
@@ -171,7 +171,7 @@ def _keep(
         cursor._pipeline_rows = fetched  # type: ignore[attr-defined]
         if tape.query_count > QUERIES_KEPT:
             return  # counted, which is all that a record tells of it
-        code, line = users_line(_getframe(2))
+        code, place = users_place(_getframe(2))
         db = cursor.db
         tape.add(
             (
@@ -187,7 +187,7 @@ def _keep(
                 db.in_atomic_block,
                 failure,
                 code,
-                line,
+                place,
             )
         )
     except Exception as fault:

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from pipeline_inspector.packed import NEVER
+from pipeline_inspector.recording.frames import line_at
 from pipeline_inspector.recording.numbering import Texts, Threads
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.tape import AGAIN, CACHE, EXIT, HOOK, LOG, QUERIES_KEPT, QUERY, RENDER, TEMPLATE, Tape
@@ -73,14 +74,16 @@ def others(tape: Tape, events: Many, start: int, texts: Texts, threads: Threads,
         times = event[1] - start, event[2] - start, threads[event[3]]
         if kind == QUERY:
             if len(queries) < QUERIES_KEPT:
-                _, _, _, _, sql, params, alias, rows, many, inside, error, code, line = event
+                _, _, _, _, sql, params, alias, rows, many, inside, error, code, place = event
                 if type(rows) is list:
                     rows = rows[0]
                 told = redactor.sql_params(sql, params)
                 number = texts[redactor.sql(sql)]
                 function = code.co_qualname if code is not None else ""
                 file = texts.file(code)
-                queries.append((*times, number, told, alias, rows, many, inside, error, file, line, function))
+                queries.append(
+                    (*times, number, told, alias, rows, many, inside, error, file, line_at(code, place), function)
+                )
         elif kind == RENDER:
             if left >= event[1]:
                 renders.append(times)
@@ -91,8 +94,10 @@ def others(tape: Tape, events: Many, start: int, texts: Texts, threads: Threads,
             number = texts["\0".join(map(str, keys))]
             templates.append((*times, str(name), engine, number, relation, texts[str(file or "")]))
         elif kind == CACHE and len(cache_calls) < OTHERS_KEPT:
-            _, _, _, _, alias, operation, key, hit, code, line = event
-            cache_calls.append((*times, alias, operation, redactor.text(key), hit, texts.file(code), line))
+            _, _, _, _, alias, operation, key, hit, code, place = event
+            cache_calls.append(
+                (*times, alias, operation, redactor.text(key), hit, texts.file(code), line_at(code, place))
+            )
         elif kind == LOG and len(logs) < OTHERS_KEPT:
             _, _, _, _, level, logger, template, args, file, line = event
             message = redactor.log(logger, template, args)[:MESSAGE_KEPT]

@@ -24,6 +24,7 @@ _BORROWED = "/asgiref/current_thread_executor.py"
 _foreign: set[str] = set()
 _users: set[str] = set()
 _FILES_KEPT = 10_000
+_lines: dict[tuple[int, int], tuple[CodeType, int]] = {}
 
 
 def stacks() -> dict[int, FrameType]:
@@ -33,8 +34,9 @@ def stacks() -> dict[int, FrameType]:
     return {number: frame for number, frame in sys._current_frames().items() if id(frame) != asking}
 
 
-def users_line(frame: Any) -> tuple[CodeType | None, int]:
-    """The innermost line of the user's own code at or above ``frame``: its code object and line, or ``(None, 0)``.
+def users_place(frame: Any) -> tuple[CodeType | None, int]:
+    """Where the user's own code stands at or above ``frame``, innermost: its code object and how many bytes into its
+    bytecode, of which ``line_at()`` makes the line; or ``(None, 0)``.
 
     The user's own is what lies neither in Django, in us, in the standard library nor among installed packages.
     """
@@ -45,12 +47,26 @@ def users_line(frame: Any) -> tuple[CodeType | None, int]:
             if code.co_filename in foreign:
                 frame = frame.f_back
             elif code.co_filename in users:
-                return code, frame.f_lineno
+                return code, frame.f_lasti
             elif not _learn(code.co_filename):
                 break
     except AttributeError:  # no frame: the stack ends here
         pass
     return None, 0
+
+
+def line_at(code: CodeType | None, place: int) -> int:
+    """The line of the instruction that is ``place`` bytes into the bytecode of ``code``; 0 where there is none. Python looks
+    for it from the code's first line on, so this belongs to the recorder thread."""
+    if code is None:
+        return 0
+    known = _lines.get((id(code), place))
+    if known is None:
+        if len(_lines) >= _FILES_KEPT:
+            _lines.clear()
+        found = (line for start, end, line in code.co_lines() if start <= place < end)
+        known = _lines[id(code), place] = code, next(found, None) or code.co_firstlineno
+    return known[1]
 
 
 def _learn(file: str) -> bool:

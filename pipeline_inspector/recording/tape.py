@@ -17,17 +17,18 @@ chain was seen to exchange: then where one of these differs.
 
 ======== ==============================================================================================================
 QUERY    sql, params, alias, rows (-1: unknown, [n]: counted while they are fetched), how many parameter sets (0: plain),
-         in a transaction, error or None, code, line
+         in a transaction, error or None, code, place
 TEMPLATE name, engine, context keys (tuple), relation (render | include | extends | import), file
-CACHE    alias, operation, key (str), hit (bool or None), code, line
+CACHE    alias, operation, key (str), hit (bool or None), code, place
 LOG      level name, logger, message template, arguments, file, line
 HOOK     position, hook, answered, attributes after, response after, start and end inside the adapted call, error
 RENDER   (nothing more)
 AGAIN    position: the layer was entered a second time
 ======== ==============================================================================================================
 
-``code`` is a code object or None (no line of the user's own on the stack). Stamps are nanoseconds of ``clock.now``;
-``thread`` is ``threading.get_ident()``. Snapshots are shallow copies, compared later and dropped when the record is made.
+``code`` is a code object or None (no line of the user's own on the stack), ``place`` an offset in its bytecode. Stamps are
+nanoseconds of ``clock.now``; ``thread`` is ``threading.get_ident()``. Snapshots are shallow copies, compared later and
+dropped when the record is made.
 """
 
 from collections.abc import Callable

@@ -15,6 +15,7 @@ from django.test import override_settings
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import cache as probe
+from pipeline_inspector.recording.frames import line_at
 from pipeline_inspector.recording.tape import CACHE, Tape
 from tests.probes.taping import events, taping
 
@@ -80,7 +81,7 @@ def _installed() -> Iterator[None]:
 
 
 def calls(tape: Tape) -> list[Seen]:
-    return [Seen(*event) for event in events(tape, CACHE)]
+    return [Seen(*event[:-1], line_at(*event[-2:])) for event in events(tape, CACHE)]
 
 
 def told(tape: Tape) -> list[tuple[str, str, bool | None]]:

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import database
+from pipeline_inspector.recording.frames import line_at
 from pipeline_inspector.recording.tape import EVENT_LIMIT, QUERIES_KEPT, QUERY, Tape
 from tests.probes.taping import events, taping
 
@@ -40,7 +41,7 @@ class Seen(NamedTuple):
 
 
 def queries(tape: Tape) -> list[Seen]:
-    seen = [Seen(*event) for event in events(tape, QUERY)]
+    seen = [Seen(*event[:-1], line_at(*event[-2:])) for event in events(tape, QUERY)]
     return [query._replace(rows=query.rows[0]) if isinstance(query.rows, list) else query for query in seen]
 
 

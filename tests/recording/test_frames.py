@@ -7,7 +7,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
-from pipeline_inspector.recording.frames import users_line
+from pipeline_inspector.recording.frames import line_at, users_place
 
 
 def test_the_innermost_line_of_the_users_own_is_found_through_library_calls() -> None:
@@ -15,15 +15,15 @@ def test_the_innermost_line_of_the_users_own_is_found_through_library_calls() ->
 
     class Users(json.JSONEncoder):
         def default(self, o: object) -> object:
-            found.append(users_line(sys._getframe(0).f_back))
+            found.append(users_place(sys._getframe(0).f_back))
             return "seen"
 
     json.dumps([object()], cls=Users, indent=1)
-    code, line = found[0]
+    code, place = found[0]
     assert code is not None
     assert code.co_filename == __file__
     assert code.co_name.startswith("test_the_innermost_line")
-    assert line > 0
+    assert line_at(code, place) == code.co_firstlineno + 8
 
 
 def test_a_thread_that_only_lends_itself_did_not_call() -> None:
@@ -31,7 +31,7 @@ def test_a_thread_that_only_lends_itself_did_not_call() -> None:
     found = {}
 
     async def work() -> None:
-        found["line"] = await sync_to_async(eval)("users_line(sys._getframe(0).f_back)", dict(globals()))
+        found["line"] = await sync_to_async(eval)("users_place(sys._getframe(0).f_back)", dict(globals()))
 
     async_to_sync(work)()
     assert found["line"] == (None, 0)
@@ -43,7 +43,7 @@ def test_a_stack_without_a_line_of_the_users_own_has_none() -> None:
     def look() -> None:
         foreign = sys._getframe(1)
         assert foreign.f_code.co_filename == threading.__file__
-        found.extend(users_line(foreign) for _ in range(2))
+        found.extend(users_place(foreign) for _ in range(2))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -52,9 +52,11 @@ def test_a_stack_without_a_line_of_the_users_own_has_none() -> None:
 
 
 def test_nobody_is_looked_for_beyond_eighty_frames() -> None:
-    deep: dict[str, Any] = {"look": users_line, "here": sys._getframe}
+    deep: dict[str, Any] = {"look": users_place, "here": sys._getframe}
     exec(compile("def go(more):\n    return go(more - 1) if more else look(here())", "<made>", "exec"), deep)
-    code, line = deep["go"](70)
+    code, place = deep["go"](70)
+    line = sys._getframe().f_lineno - 1
     assert code is not None
-    assert (code.co_name, line) == ("test_nobody_is_looked_for_beyond_eighty_frames", sys._getframe().f_lineno - 2)
+    assert code.co_name == "test_nobody_is_looked_for_beyond_eighty_frames"
+    assert line_at(code, place) == line
     assert deep["go"](90) == (None, 0)
