@@ -18,8 +18,8 @@ from pipeline_inspector.probes import layers
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LEARN_AGAIN, LoadedChain
-from pipeline_inspector.recording.tape import Tape, current, leave, now
-from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, arriving
+from pipeline_inspector.recording.tape import Tape, leave, now, put_down, take
+from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, way_in_hand
 
 HIDDEN = frozenset(
     {"pipeline_inspector.middleware.OutermostMiddleware", "pipeline_inspector.middleware.InnermostMiddleware"}
@@ -101,7 +101,7 @@ class OutermostMiddleware:
             tape = self.open(request)
             if tape is None:
                 return get_response(request)
-            token = current.set(tape)
+            token = take(tape)
             tape.start = now()
             try:
                 response = get_response(request)
@@ -110,7 +110,7 @@ class OutermostMiddleware:
                 self.abort(tape, error)
                 raise
             finally:
-                current.reset(token)
+                put_down(token)
             tape.end = now()
             self.close(tape, request, response)
             return response
@@ -126,7 +126,7 @@ class OutermostMiddleware:
             if tape is None:
                 return await get_response(request)
             tape.task = asyncio.current_task()
-            token = current.set(tape)
+            token = take(tape)
             tape.start = now()
             try:
                 response = await get_response(request)
@@ -165,7 +165,7 @@ class OutermostMiddleware:
             elif chain.watched:
                 tape.watched = chain.watched
                 tape.keep_all()
-            way = arriving.get()
+            way = way_in_hand()
             if (
                 way is not None
                 and way.tape is None

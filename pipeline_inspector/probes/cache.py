@@ -19,7 +19,7 @@ from django.core.cache import CacheHandler, caches
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import belongs_to_user, users_place
-from pipeline_inspector.recording.tape import CACHE, Tape, current
+from pipeline_inspector.recording.tape import CACHE, Tape, tape_in_hand
 
 KEY_KEPT = 200
 KEYS_KEPT = 5
@@ -35,7 +35,6 @@ _ALIAS = "_pipeline_inspector_alias"
 _NOTHING = object()
 
 _now = clock.now
-_tape_in_hand = current.get
 
 
 class _Call:
@@ -109,7 +108,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 def _call(original: Method, operation: str) -> Method:
     @wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open:
             return original(self, *args, **kwargs)
         outer = _in_hand.get()
@@ -142,7 +141,7 @@ def _call(original: Method, operation: str) -> Method:
 def _acall(original: Method, operation: str) -> Method:
     @wraps(original)
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open:
             return await original(self, *args, **kwargs)
         outer = _in_hand.get()

@@ -16,7 +16,7 @@ from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import strip, users_place
-from pipeline_inspector.recording.tape import QUERIES_KEPT, QUERY, Tape, current
+from pipeline_inspector.recording.tape import QUERIES_KEPT, QUERY, Tape, tape_in_hand
 
 UNKNOWN = -1
 """Rows that the driver did not count; parameter sets that came from an iterator."""
@@ -26,7 +26,6 @@ _SIZED = frozenset({list, tuple})
 Method = Callable[..., Any]
 
 _now = clock.now
-_tape_in_hand = current.get
 
 
 @cache
@@ -44,7 +43,7 @@ def install() -> None:
 def _execute(original: Method) -> Method:
     @wraps(original)
     def execute(self: CursorWrapper, sql: Any, params: Any = None) -> Any:
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open:
             return original(self, sql, params)
         start = _now()
@@ -62,7 +61,7 @@ def _execute(original: Method) -> Method:
 def _executemany(original: Method) -> Method:
     @wraps(original)
     def executemany(self: CursorWrapper, sql: Any, param_list: Any) -> Any:
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open:
             return original(self, sql, param_list)
         sized = type(param_list) in (list, tuple)
@@ -83,7 +82,7 @@ def _executemany(original: Method) -> Method:
 def _callproc(original: Method) -> Method:
     @wraps(original)
     def callproc(self: CursorWrapper, procname: str, params: Any = None, kparams: Any = None) -> Any:
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open:
             return original(self, procname, params, kparams)
         start = _now()

@@ -16,7 +16,7 @@ from django.template.backends.base import BaseEngine
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.templates import KEYS_KEPT, hide, keep
-from pipeline_inspector.recording.tape import EVENT_LIMIT, current
+from pipeline_inspector.recording.tape import EVENT_LIMIT, tape_in_hand
 
 Method = Callable[..., Any]
 
@@ -64,7 +64,7 @@ def _watch() -> None:
 def _render(original: Method) -> Method:
     @wraps(original)
     def render(self: Any, context: Any = None, request: Any = None) -> Any:
-        tape = current.get()
+        tape = tape_in_hand()
         if tape is None or not tape.open:
             return original(self, context, request)
         keys = tuple(islice(context, KEYS_KEPT)) if type(context) is dict else ()
@@ -126,7 +126,7 @@ def _begin(nested: list[list[Any]], template: Any, context: Any) -> list[Any] | 
 
 
 def _add(nested: list[list[Any]], template: Any, names: tuple[Any, ...], relation: str) -> list[Any] | None:
-    tape = current.get()
+    tape = tape_in_hand()
     if len(nested) < EVENT_LIMIT:
         seen = [_now(), 0, template, names, relation]
         nested.append(seen)

@@ -12,11 +12,10 @@ from threading import get_ident
 from typing import Any
 
 from pipeline_inspector import clock, faults
-from pipeline_inspector.recording.tape import LOG, Tape, current
+from pipeline_inspector.recording.tape import LOG, Tape, tape_in_hand
 
 _OURS = "pipeline_inspector"
 _now = clock.now
-_tape_in_hand = current.get
 
 
 @cache
@@ -28,7 +27,7 @@ def install() -> None:
 def _call_handlers(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def callHandlers(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: N802 - stands for it
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open or (record.name.startswith(_OURS) and record.name.partition(".")[0] == _OURS):
             return original(self, record)
         start = _now()

@@ -21,8 +21,8 @@ from django.http import HttpResponse
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.recording.tape import Tape, closing, now
-from pipeline_inspector.recording.transport import Transport, arriving
+from pipeline_inspector.recording.tape import Tape, closing_on, now
+from pipeline_inspector.recording.transport import Transport, reset_way, set_way, way_in_hand
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -55,7 +55,7 @@ def _wrap_prefix(module: Any) -> None:
     @wraps(original)
     def set_script_prefix(prefix: str) -> None:
         original(prefix)
-        way = arriving.get()
+        way = way_in_hand()
         if way is not None:
             way.prefixed = now()
             way.script_prefix = prefix
@@ -96,7 +96,7 @@ def _wrap_wsgi(switch: Switch) -> None:
             way.called = now()
             way.source = environ
             way.start_response = start_response
-            token = arriving.set(way)
+            token = set_way(way)
         except Exception as fault:
             faults.note("probes: server", fault)
             return original(self, environ, start_response)
@@ -106,7 +106,7 @@ def _wrap_wsgi(switch: Switch) -> None:
             strip(error)
             raise
         finally:
-            arriving.reset(token)
+            reset_way(token)
             way.start_response = None
             if way.tape is None:
                 way.forget()
@@ -133,8 +133,8 @@ def _wrap_asgi(switch: Switch, is_own_socket: Callable[[Any], bool], socket: Asg
             way.called = now()
             way.source = scope
             sending = way.sender(send)
-            before = arriving.get()
-            arriving.set(way)
+            before = way_in_hand()
+            set_way(way)
         except Exception as fault:
             faults.note("probes: server", fault)
             await original(self, scope, receive, send)
@@ -145,7 +145,7 @@ def _wrap_asgi(switch: Switch, is_own_socket: Callable[[Any], bool], socket: Asg
             strip(error)
             raise
         finally:
-            arriving.set(before)
+            set_way(before)
             if way.tape is not None:
                 recorder.finish(way.tape)
             else:
@@ -167,13 +167,13 @@ def _wrap_router(switch: Switch, is_own_socket: Callable[[Any], bool], socket: A
 
 
 def _started(signal: Any, sender: Any, environ: Any = None, scope: Any = None, **_: Any) -> None:
-    way = arriving.get()
+    way = way_in_hand()
     if way is not None and (way.source is environ or way.source is scope):
         way.started = now()
 
 
 def _finished(signal: Any, sender: Any, **_: Any) -> None:
-    tape = closing.pop(get_ident(), None)
+    tape = closing_on(get_ident(), None)
     if tape is not None:
         tape.finished_at = now()
         if tape.chain.interface == "wsgi" or tape.transport is None:

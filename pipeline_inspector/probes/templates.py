@@ -16,14 +16,13 @@ from django.template.context import ContextDict
 from django.template.response import SimpleTemplateResponse
 
 from pipeline_inspector import clock, faults
-from pipeline_inspector.recording.tape import RENDER, TEMPLATE, Tape, current
+from pipeline_inspector.recording.tape import RENDER, TEMPLATE, Tape, tape_in_hand
 
 KEYS_KEPT = 50
 
 Method = Callable[..., Any]
 
 _now = clock.now
-_tape_in_hand = current.get
 _DICTS = frozenset({dict, ContextDict})
 _NO_FILES = frozenset({base.UNKNOWN_SOURCE, "<template>", None})
 _parents: ContextVar[list[Any] | None] = ContextVar("pipeline_inspector_parents", default=None)
@@ -44,7 +43,7 @@ def install() -> None:
 def _render(original: Method) -> Method:
     @wraps(original)
     def render(self: Any, context: Any) -> Any:
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open:
             return original(self, context)
         try:
@@ -96,7 +95,7 @@ def _get_parent(original: Method) -> Method:
 def _extends(original: Method) -> Method:
     @wraps(original)
     def render(self: Any, context: Any) -> Any:
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open:
             return original(self, context)
         try:
@@ -124,7 +123,7 @@ def _extends(original: Method) -> Method:
 def _response(original: Method) -> Method:
     @wraps(original)
     def render(self: Any) -> Any:
-        tape = _tape_in_hand()
+        tape = tape_in_hand()
         if tape is None or not tape.open or getattr(self, "_is_rendered", False):
             return original(self)
         start = _now()

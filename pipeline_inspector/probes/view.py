@@ -15,7 +15,7 @@ from django.views import View as ClassView
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
-from pipeline_inspector.recording.tape import current, now
+from pipeline_inspector.recording.tape import now, tape_in_hand
 from pipeline_inspector.recording.views import class_of
 
 View = Callable[..., Any]
@@ -34,7 +34,7 @@ def install() -> None:
     @wraps(original)
     def make_view_atomic(self: Any, view: View) -> View:
         made: View = original(self, view)
-        tape = current.get()
+        tape = tape_in_hand()
         if tape is None or tape.view_made or not tape.open:
             return made
         try:

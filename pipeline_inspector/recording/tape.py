@@ -216,7 +216,11 @@ def _no_tape() -> None:
 closing: dict[int, Tape] = {}
 """By thread: the tape whose response is being closed there."""
 
+closing_on = closing.pop
+
 current: ContextVar[Tape | None] = ContextVar("pipeline_inspector_tape", default=None)
+tape_in_hand, take, put_down = current.get, current.set, current.reset
+"""Its methods by name: as attributes of an imported name Python would look them up anew in every request."""
 
 
 def leave(token: Token[Tape | None]) -> None:

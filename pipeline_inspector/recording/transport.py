@@ -10,7 +10,7 @@ from typing import Any
 from pipeline_inspector import faults
 from pipeline_inspector.recording import errors
 from pipeline_inspector.recording.frames import strip
-from pipeline_inspector.recording.tape import Tape, current, leave, now
+from pipeline_inspector.recording.tape import Tape, leave, now, put_down, take
 
 Send = Callable[[Any], Awaitable[None]]
 CHUNKS_KEPT = 50
@@ -78,6 +78,8 @@ class Transport:
 arriving: ContextVar[Transport | None] = ContextVar("pipeline_inspector_arriving", default=None)
 """The way of the request that a handler has in hand."""
 
+way_in_hand, set_way, reset_way = arriving.get, arriving.set, arriving.reset
+
 
 class SyncStream:
     """A streaming response's iterator, each step inside the request's context. Nothing is held back."""
@@ -91,7 +93,7 @@ class SyncStream:
         return self
 
     def __next__(self) -> Any:
-        token = current.set(self._tape)
+        token = take(self._tape)
         try:
             chunk = next(self._chunks)
         except StopIteration:
@@ -101,7 +103,7 @@ class SyncStream:
             _broke(self._tape, error)
             raise
         finally:
-            current.reset(token)
+            put_down(token)
         try:
             self._way.note_chunk(_size(chunk), now())
         except Exception as fault:
@@ -124,7 +126,7 @@ class AsyncStream:
         return self
 
     async def __anext__(self) -> Any:
-        token = current.set(self._tape)
+        token = take(self._tape)
         way = self._way
         try:
             chunk = await anext(self._chunks)
@@ -149,7 +151,7 @@ class QuietStream(SyncStream):
     """A sync iterator under ASGI: the sender counts, this only gives the context."""
 
     def __next__(self) -> Any:
-        token = current.set(self._tape)
+        token = take(self._tape)
         try:
             return next(self._chunks)
         except StopIteration:
@@ -158,7 +160,7 @@ class QuietStream(SyncStream):
             _broke(self._tape, error)
             raise
         finally:
-            current.reset(token)
+            put_down(token)
 
 
 def _broke(tape: Tape, error: BaseException) -> None:
