@@ -92,7 +92,7 @@ def _tape_of(frame: FrameType, file: str) -> Tape | None:
         if type(context) is not Context:
             context = getattr(names.get("func"), "__self__", None)
         found = context.get(current) if type(context) is Context else None
-    return found if isinstance(found, Tape) else None
+    return found if type(found) is Tape else None
 
 
 def awaiting(awaited: Any) -> Iterator[FrameType]:
