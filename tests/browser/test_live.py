@@ -398,7 +398,9 @@ def test_older_rows_are_loaded_at_the_end_of_the_list(served: Served, page: "Pag
     assert len(shown) == 200
     assert shown[:100] == newest[100:]
     assert shown == sorted(shown, reverse=True)
-    older.click()
+    with page.expect_response("**/rows/?*before=*") as answered:
+        older.press("Enter")
+    assert answered.value.ok, answered.value.text()
     older.wait_for(state="hidden")
     assert 200 >= len(page.evaluate(seqs)) >= 100
     served.server.get("/aged/late/")
@@ -407,6 +409,18 @@ def test_older_rows_are_loaded_at_the_end_of_the_list(served: Served, page: "Pag
     assert page.evaluate(seqs)[1:] == newest[:199]
     assert state(page).inner_text() == "live"
     older.wait_for()
+
+
+def test_the_list_does_not_move_when_rows_come_into_sight(served: Served, page: "Page") -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: served.server.get(f"/even/{number}/"), range(60)))
+    served.open(page, "?path=/even/")
+    page.wait_for_function("() => document.querySelectorAll('#requests > li').length === 60")
+    bottom = "() => document.querySelector('#requests > li:last-child').getBoundingClientRect().bottom"
+    height = page.evaluate(bottom)
+    page.locator("#requests > li").last.scroll_into_view_if_needed()
+    page.locator("#requests > li").first.scroll_into_view_if_needed()
+    assert page.evaluate(bottom) == pytest.approx(height, abs=5)
 
 
 def test_older_rows_come_though_new_ones_push_out_the_last_meanwhile(served: Served, page: "Page") -> None:
