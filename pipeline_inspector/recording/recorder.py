@@ -23,18 +23,21 @@ from pipeline_inspector.records import Plan, Process, Sealed, Summary
 
 BATCH = 64
 MOST = 1000
-AT_A_TIME = 8
-"""So many records are sealed before the interpreter is offered to whoever serves: not while a batch and more wait, as under
-full load every offer costs this thread the interpreter for milliseconds, and it would fall behind."""
+AT_A_TIME = 32
+"""So many records are sealed, in about a millisecond, before the interpreter is offered to whoever serves: not while a batch
+and more wait. Every offer under load costs this thread the interpreter for milliseconds, and both sides processor time."""
 SHARE = 0.05
 SHARE_WATCHED = 0.5
 """So much of one processor's time the thread takes when the process has none to spare, and while somebody looks: then every
 request is wanted. What comes in beyond that is dropped."""
 PAUSE = 0.02
 """Tapes are sealed soon: each holds its request's objects, and what lives long makes Python's collector work."""
-KEPT_WITHIN = 0.05
+KEPT_WITHIN = 0.25
+KEPT_WITHIN_WATCHED = 0.05
+"""Seconds after which sealed records go to the store while requests keep coming in. Writing gives the interpreter away some
+ten times, however many are written: seldom, while nobody looks."""
 AT_ONCE = 1000
-"""No more are sealed before they go to the store. It gives the interpreter away some ten times, however many it takes."""
+"""No more are sealed before they go to the store."""
 IDLE = 0.25
 HOUSEKEEPING = 1.0
 NOT_CLOSED_AFTER = 10.0
@@ -246,6 +249,7 @@ class Keeper:
         self._faults_told: list[tuple[int, bool]] = []
         self._sealed: list[Sealed] = []
         self._kept_at = 0.0
+        self._watched = False
         self._pace = pacing.Pace(time.monotonic(), time.process_time())
 
     def turn(self) -> None:
@@ -262,7 +266,7 @@ class Keeper:
             self._chains(outlets)
             worked = self._batch(outlets)
             self._keep(outlets)
-            watched = self._guarded("store", lambda: outlets.store().watched(), otherwise=False)
+            watched = self._watched = self._guarded("store", lambda: outlets.store().watched(), otherwise=False)
             if watched or self._rows_shown:
                 self._show_running(outlets, watched=watched)
             if time.monotonic() - self._housekept > HOUSEKEEPING:
@@ -329,7 +333,8 @@ class Keeper:
         """What is sealed goes to the store: in batches, or when it has waited, or when nothing else is to do."""
         sealed = self._sealed
         waited = time.monotonic() - self._kept_at
-        if not sealed or (len(sealed) < AT_ONCE and waited < KEPT_WITHIN and (running or _queue)):
+        within = KEPT_WITHIN_WATCHED if self._watched else KEPT_WITHIN
+        if not sealed or (len(sealed) < AT_ONCE and waited < within and (running or _queue)):
             return
         self._sealed, self._kept_at = [], time.monotonic()
         self._tell_process(outlets)
