@@ -98,12 +98,14 @@ def start_up(tools: list[str], rounds: int) -> str:
     )
 
 
+def one_more() -> str:
+    """What recording one query or one template adds."""
+    return rows(["one more", "adds"], [[name, f"{added:.1f} µs"] for name, added in _told_by("events").items()])
+
+
 def where_it_goes() -> str:
     """What each part of the request path costs: the time without it, taken from the time with everything."""
-    told = subprocess.run(
-        [PYTHON, "-m", "benchmarks.parts"], env=environment(), cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout
-    times: dict[str, float] = json.loads(told)
+    times = _told_by("parts")
     whole = times.pop("all")
     added = whole - min(times.values())
     body, others = [], 0.0
@@ -112,6 +114,13 @@ def where_it_goes() -> str:
         others += cost
         body.append([name, f"{cost:.1f} µs"])
     return rows(["part", "costs"], [*body, ["all of it", f"{added:.1f} µs"]])
+
+
+def _told_by(module: str) -> dict[str, float]:
+    command = [PYTHON, "-m", f"benchmarks.{module}"]
+    told = subprocess.run(command, env=environment(), cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    found: dict[str, float] = json.loads(told)
+    return found
 
 
 def main() -> None:
@@ -135,6 +144,7 @@ def main() -> None:
     tell("### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds))
     tell("### In process, ASGI\n\n" + in_process(tools, TABLE, "asgi", rounds, seconds))
     tell("### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", rounds, seconds))
+    tell("### Each query and each template\n\n" + one_more())
     tell("### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 2), 2))
     tell("### Memory\n\n" + memory(COUNTS[:2] if chosen.short else COUNTS))
     tell("### Start-up\n\n" + start_up(tools, rounds))
