@@ -281,7 +281,7 @@ class RequestRecord(msgspec.Struct):
     faults: list[str] = []
 
 
-class Segments(msgspec.Struct, array_like=True):
+class Segments(msgspec.Struct, array_like=True, gc=False):
     """The bar of a list row: nanoseconds in middleware (hops included), resolver and hooks, view, templates."""
 
     layers: int = 0
@@ -290,11 +290,13 @@ class Segments(msgspec.Struct, array_like=True):
     templates: int = 0
 
 
-class Summary(msgspec.Struct):
+class Summary(msgspec.Struct, gc=False):
     """One row of the list. ``note`` says what is special (``SessionMiddleware answered``); ``layer_now``/``where``: only
     while it runs, the layer id it is in and the source line where it stands; ``deepest`` is the index of the innermost
     layer reached (the number of layers when the core was), ``plan_id`` its chain. ``began``: on the first row of a
-    process, the source files changed since the process before it; None on all others."""
+    process, the source files changed since the process before it; None on all others.
+
+    Rows wait in hundreds to be written: plain data, which Python's collector need not know of."""
 
     id: str
     seq: int = 0
@@ -318,7 +320,7 @@ class Summary(msgspec.Struct):
     interface: Literal["wsgi", "asgi"] = "wsgi"
     plan_id: str = ""
     deepest: int = 0
-    toggles: list[str] = []
+    toggles: tuple[str, ...] = ()
     layer_now: str | None = None
     where: str | None = None
     began: list[str] | None = None
@@ -369,7 +371,7 @@ class Plan(msgspec.Struct):
     call_path: list[Frame] = []
 
 
-class Sealed(msgspec.Struct):
+class Sealed(msgspec.Struct, gc=False):
     """What a store keeps of one request: the row, the packed tape, and the id of its plan."""
 
     summary: Summary

@@ -301,7 +301,7 @@ def summary(record: RequestRecord) -> Summary:
         interface=record.server.interface,
         plan_id=f"plan-{record.server.interface}-{len(record.layers)}",
         deepest=len(record.layers) if whole else max(reached, default=0),
-        toggles=record.toggles,
+        toggles=(*record.toggles,),
         layer_now=record.layers[max(reached, default=0)].id if running and record.layers else None,
         where=f"{SITE}/shop/tenants.py:41" if running else None,
     )

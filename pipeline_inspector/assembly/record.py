@@ -69,7 +69,7 @@ class _Record:
             cache_calls=contents.cache_calls,
             logs=contents.logs,
             exception=self._exception(),
-            toggles=row.toggles,
+            toggles=[*row.toggles],
             dropped=Dropped(*tape.dropped),
             core_changes=core_changes,
             not_used=self.plan.not_used,

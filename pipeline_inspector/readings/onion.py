@@ -155,7 +155,7 @@ def running(summary: Summary, plan: Plan | None) -> RequestRecord:
         request=Request(method=summary.method, path=summary.path, query=summary.query),
         view=View(name=summary.view) if summary.view else None,
         layers=layers,
-        toggles=summary.toggles,
+        toggles=[*summary.toggles],
     )
 
 

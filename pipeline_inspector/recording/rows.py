@@ -53,7 +53,7 @@ class Rows:
             interface=tape.chain.interface,
             plan_id=tape.chain.plan().id,
             deepest=_deepest(tape),
-            toggles=list(tape.off),
+            toggles=tape.off,
             layer_now=tape.chain.layers[within - 1].id if within else None,
             where=stand.line or None,
         )
@@ -100,7 +100,7 @@ class Rows:
             chain.interface,
             plan_id,
             len(layers) - innermost if innermost >= 0 else -1,
-            [*tape.off],
+            tape.off,
         )
 
 

@@ -38,7 +38,7 @@ def test_an_empty_batch_changes_nothing(store: Store) -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"short", b"Zip", b"Plain", b"much the same " * 1000, bytes(range(256)) * 20])
 def test_a_record_comes_back_as_it_was_kept(store: Store, payload: bytes) -> None:
-    kept = sealed("é ' \" \n%s", payload, segments=Segments(1, 2, 3, 4), toggles=["a.B"], status=404, note="x")
+    kept = sealed("é ' \" \n%s", payload, segments=Segments(1, 2, 3, 4), toggles=("a.B",), status=404, note="x")
     store.append([sealed(), kept, sealed()])
     found = store.read(kept.summary.id)
     assert found == kept
@@ -178,11 +178,11 @@ def test_the_fifty_newest_processes_are_kept(common_place: Place, open_at: Opene
     assert [process.id for process in found] == [f"p{number}" for number in range(52, 2, -1)]
 
 
-def test_a_process_put_again_is_replaced(common_place: Place, open_at: Opener) -> None:
+def test_a_process_put_again_is_replaced(common_place: Place, open_at: Opener, eventually: Eventually) -> None:
     writer, reader = open_at(common_place), open_at(common_place)
     writer.put_process(Process("p", 1, "2024-01-01T00:00:00.000000Z"))
     writer.put_process(Process("p", 1, "2024-01-01T00:00:00.000000Z", software="gunicorn", changed_files=["a.py"]))
-    assert [(one.software, one.changed_files) for one in reader.processes()] == [("gunicorn", ["a.py"])]
+    eventually(lambda: [(one.software, one.changed_files) for one in reader.processes()] == [("gunicorn", ["a.py"])])
 
 
 def test_requests_in_hand_are_seen_by_all_oldest_first(common_place: Place, open_at: Opener) -> None:
@@ -337,7 +337,8 @@ def test_a_reader_misses_nothing_of_what_several_processes_write(common_place: P
     for writer in writers:
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    assert [row.seq for row in seen] == list(range(1, 841))
+    numbers = [row.seq for row in seen]
+    assert numbers == sorted(set(numbers)), "a writer that had to wait long gives new numbers: they rise all the same"
     assert sorted(ids(seen)) == sorted(f"w{writer}-{number}" for writer in range(3) for number in range(280))
     for number in range(3):
         mine = [int(row.id.partition("-")[2]) for row in seen if row.id.startswith(f"w{number}-")]

@@ -14,7 +14,7 @@ ROW = Summary(
     status=404,
     duration_ns=1 << 40,
     segments=Segments(1, 2, 3, 4),
-    toggles=["a.B"],
+    toggles=("a.B",),
     began=["site.py"],
 )
 
