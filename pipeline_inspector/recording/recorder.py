@@ -283,9 +283,10 @@ class Keeper:
     def _sleep(self, *, worked: int, watched: bool, rest: float) -> None:
         global _idle
         if worked or self._sealed:
-            time.sleep(rest)
-            if len(_queue) < BATCH:
-                _wake.wait(max(0, PAUSE - rest))
+            if rest < PAUSE and len(_queue) < BATCH:
+                _wake.wait(PAUSE)  # one sleep, not two: after each the interpreter must be won back from busy threads
+            else:
+                time.sleep(rest)
             _wake.clear()
             return
         _idle = True
