@@ -27,7 +27,8 @@ def rows(head: list[str], body: list[list[str]]) -> str:
 
 
 def in_process(tools: list[str], cases: tuple[str, ...], interface: str, rounds: int, seconds: float) -> str:
-    """Added time by tool and case; each figure is a median over rounds that take turns."""
+    """Added time by tool and case. Each figure is the median over rounds of what a turn took more than the bare site's turn
+    beside it: the machine may be slower in one round than in another."""
     wall: dict[tuple[str, str], list[float]] = {}
     cpu: dict[tuple[str, str], list[float]] = {}
     with subjects(tools) as running:
@@ -37,19 +38,27 @@ def in_process(tools: list[str], cases: tuple[str, ...], interface: str, rounds:
                     answer = subject.ask(interface, case, seconds)
                     wall.setdefault((tool, case), []).append(answer["median_us"])
                     cpu.setdefault((tool, case), []).append(answer["cpu_us"])
-    middle = {key: statistics.median(values) for key, values in wall.items()}
-    used = {key: statistics.median(values) for key, values in cpu.items()}
     stock = "eight stock layers" if "eight stock layers" in cases else cases[0]
     body = []
     for tool in tools:
         line = [tool]
         for case in cases:
-            bare, here = middle["bare", case], middle[tool, case]
-            line.append(f"{bare:,.0f} µs" if tool == "bare" else f"{here - bare:+,.0f} µs ×{here / bare:.2f}")
-        bare, here = used["bare", stock], used[tool, stock]
-        line.append(f"{bare:,.0f} µs" if tool == "bare" else f"{here - bare:+,.0f} µs")
+            more, times = _beside(wall[tool, case], wall["bare", case])
+            line.append(f"{_middle(wall[tool, case])} µs" if tool == "bare" else f"{more:+,.0f} µs ×{times:.2f}")
+        more, _ = _beside(cpu[tool, stock], cpu["bare", stock])
+        line.append(f"{_middle(cpu[tool, stock])} µs" if tool == "bare" else f"{more:+,.0f} µs")
         body.append(line)
     return rows(["", *cases, f"CPU of the process ({stock})"], body)
+
+
+def _middle(values: list[float]) -> str:
+    return f"{statistics.median(values):,.0f}"
+
+
+def _beside(here: list[float], bare: list[float]) -> tuple[float, float]:
+    """The median difference, and the median ratio, of turns that were taken one after the other."""
+    both = list(zip(here, bare, strict=True))
+    return statistics.median(one - other for one, other in both), statistics.median(one / other for one, other in both)
 
 
 def over_sockets(tools: list[str], rounds: int, seconds: float) -> str:
@@ -59,8 +68,8 @@ def over_sockets(tools: list[str], rounds: int, seconds: float) -> str:
     for tool in tools:
         line = [tool]
         for rates, recorded in found.values():
-            ratio = statistics.median(here / bare for here, bare in zip(rates[tool], rates["bare"], strict=True))
-            line.append(f"{statistics.median(rates[tool]):,.0f}" + ("" if tool == "bare" else f" ×{ratio:.2f}"))
+            _, ratio = _beside(rates[tool], rates["bare"])
+            line.append(_middle(rates[tool]) + ("" if tool == "bare" else f" ×{ratio:.2f}"))
             if tool == "inspector":
                 line[-1] += f", {recorded:.0%} of them recorded"
         body.append(line)
@@ -104,16 +113,12 @@ def one_more() -> str:
 
 
 def where_it_goes() -> str:
-    """What each part of the request path costs: the time without it, taken from the time with everything."""
-    times = _told_by("parts")
-    whole = times.pop("all")
-    added = whole - min(times.values())
-    body, others = [], 0.0
-    for name, without in times.items():
-        cost = whole - without if "seams" not in name else added - others
-        others += cost
-        body.append([name, f"{cost:.1f} µs"])
-    return rows(["part", "costs"], [*body, ["all of it", f"{added:.1f} µs"]])
+    """What each part of the request path costs: what is saved without it."""
+    saved = _told_by("parts")
+    *parts, whole = saved
+    rest = saved[whole] - sum(saved[part] for part in parts)
+    body = [[part, f"{saved[part]:.1f} µs"] for part in parts]
+    return rows(["part", "costs"], [*body, [whole, f"{rest:.1f} µs"], ["all of it", f"{saved[whole]:.1f} µs"]])
 
 
 def _told_by(module: str) -> dict[str, float]:
@@ -126,8 +131,8 @@ def _told_by(module: str) -> dict[str, float]:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=OTHERS)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each configuration has its turn")
-    parser.add_argument("--seconds", type=float, default=0.25, help="how long one turn takes")
+    parser.add_argument("--rounds", type=int, default=15, help="how often each configuration has its turn")
+    parser.add_argument("--seconds", type=float, default=0.05, help="how long one turn takes")
     parser.add_argument("--tools", nargs="*", default=list(TOOLS), help="with bare first")
     parser.add_argument("--short", action="store_true", help="fewer requests for memory")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page with the measured part")
@@ -143,11 +148,13 @@ def main() -> None:
     tell(f"Python {platform.python_version()}, {platform.system()}, {rounds} rounds; `make bench` measures anew.\n")
     tell("### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds))
     tell("### In process, ASGI\n\n" + in_process(tools, TABLE, "asgi", rounds, seconds))
-    tell("### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", rounds, seconds))
+    tell(
+        "### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", max(2, rounds // 4), seconds)
+    )
     tell("### Each query and each template\n\n" + one_more())
-    tell("### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 2), 2))
+    tell("### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 2), 1.5))
     tell("### Memory\n\n" + memory(COUNTS[:2] if chosen.short else COUNTS))
-    tell("### Start-up\n\n" + start_up(tools, rounds))
+    tell("### Start-up\n\n" + start_up(tools, max(2, rounds // 2)))
     tell("### Where each microsecond of the request path goes\n\n" + where_it_goes())
     text = "\n".join(told)
     page = chosen.page.read_text()
