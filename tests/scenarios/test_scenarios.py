@@ -394,9 +394,6 @@ def test_head_and_options_are_answered_as_by_django_alone(interface: str, method
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # Django leaves the body's file to Python
 @both
 @pytest.mark.parametrize("path", ["/broken-stream/", "/broken-stream-async/"])
 def test_a_stream_that_breaks_in_the_middle_is_told_with_what_broke_it(interface: str, path: str) -> None:
@@ -510,9 +507,6 @@ async def _leave(path: str) -> None:
         journey.note("raised", "CancelledError", path)
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # Django leaves the body's file to Python
 def test_a_task_cancelled_from_outside_stays_cancelled() -> None:
     async def cancelled() -> bool:
         asking = asyncio.create_task(through_asgi(ASGIHandler(), "/waiting/"))

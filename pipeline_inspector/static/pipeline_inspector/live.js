@@ -240,6 +240,7 @@
     let order = Promise.resolve(); // updates are drawn as they came, though unpacking takes a moment
     const take = async (message, from) => {
       const html = typeof message === "string" ? message : await unpacked(message);
+      await window.inspector.released();
       if (ended || from !== plain) return;
       receive(html);
       if (connected) say({ shown: upto });
@@ -299,9 +300,11 @@
           next = setTimeout(open, delay(tries));
         }
       });
-      element.addEventListener("htmx:sseBeforeMessage", (event) => {
+      element.addEventListener("htmx:sseBeforeMessage", async (event) => {
         event.preventDefault();
-        receive(event.detail.data);
+        const from = source;
+        await window.inspector.released();
+        if (from === source) receive(event.detail.data);
       });
       window.htmx.process(element);
     };
@@ -311,6 +314,7 @@
     }, 1000);
     const end = () => {
       source?.close();
+      source = null;
       clearInterval(watch);
       clearTimeout(next);
       clearTimeout(late);
@@ -328,6 +332,7 @@
         const response = await fetch(`${base}rows/?${asked()}`, { signal: AbortSignal.timeout(15000) });
         if (!response.ok) throw new Error(response.statusText);
         const html = await response.text();
+        await window.inspector.released();
         if (ended) return;
         if (mine === round) receive(html);
         if (tries && offered !== "poll") return use(offered);

@@ -72,16 +72,25 @@
   const timeless = (html) => html.replace(/( data-since="[^"]*">)[^<]*/g, "$1");
   let drawn = ""; // what stands on the stage, without the time of a running request
 
-  let vain = 0; // so often in a row a running request was asked for, and was neither in hand nor kept yet
+  const idOf = (address) => decodeURIComponent(/\/requests\/([^/?]+)\//.exec(address)?.[1] ?? "");
+  const isInHand = (id) => document.getElementById(`r-${id}`)?.dataset.state === "running";
+  const PATIENCE = 10; // so often a request that was in hand a moment ago may be neither in hand nor kept
+
+  let lost = null; // the request that was asked for last, if it was neither in hand nor kept
+  let vain = 0; // so often in a row
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target.id !== "stage") return;
-    const gone = event.detail.xhr.status === 404;
-    vain = gone && stage()?.dataset.state === "running" ? vain + 1 : 0;
-    if (gone) event.detail.shouldSwap = vain === 0 || vain > 10;
+    const { target, xhr, requestConfig } = event.detail;
+    if (target.id !== "stage") return;
+    const id = idOf(requestConfig.path);
+    const gone = xhr.status === 404;
+    const wasInHand = isInHand(id) || (stage()?.dataset.state === "running" && id === chosen());
+    vain = !gone ? 0 : id === lost ? vain + 1 : 1;
+    lost = gone ? id : null;
+    if (gone) event.detail.shouldSwap = !wasInHand || vain > PATIENCE;
     const coming = timeless(event.detail.serverResponse);
     if (coming === drawn && stage()?.dataset.state === "running") event.detail.shouldSwap = false;
     if (event.detail.shouldSwap) drawn = coming;
-    lend(event.detail.requestConfig.elt);
+    lend(requestConfig.elt);
   });
 
   /** htmx looks for the chain, which comes along, in the tree of what was clicked: a row may have left the list since. */
@@ -108,11 +117,13 @@
   // -- a request in hand on the stage: drawn again as it goes on, until it is over ---------------------------------------
 
   const isPaused = () => document.getElementById("connection")?.dataset.state === "paused";
+  const inHand = () => (stage()?.dataset.state === "running" ? chosen() : null);
   const draw = async () => {
-    const shown = stage();
-    if (shown?.dataset.state === "running" && !isPaused() && !document.hidden) {
-      const address = `${document.body.dataset.base}requests/${encodeURIComponent(shown.dataset.record)}/`;
-      await window.htmx.ajax("GET", address, { target: "#stage", source: "#stage" }).catch(() => {});
+    const id = lost !== null && isInHand(lost) ? lost : inHand();
+    if (id !== null && !isPaused() && !document.hidden) {
+      const address = `${document.body.dataset.base}requests/${encodeURIComponent(id)}/`;
+      const push = id === chosen() ? null : "true";
+      await window.htmx.ajax("GET", address, { target: "#stage", source: "#stage", push }).catch(() => {});
     }
     setTimeout(draw, 250);
   };
