@@ -3,6 +3,7 @@
 ``connect()`` once per process; again is harmless. What is put in stays in: a flag decides whether it does anything.
 """
 
+import atexit
 import re
 from functools import cache
 from inspect import unwrap
@@ -25,6 +26,8 @@ from pipeline_inspector.recording.sealing import Sealer
 from pipeline_inspector.records import Process
 from pipeline_inspector.store import configured
 
+LAST_WORDS = 1.0
+"""Seconds that the end of the process waits, at most, for what is not written yet."""
 _COOKIE = re.compile(rf"(?:^|;\s*){toggles.COOKIE}=([\w-]+)")
 
 _forced = 0
@@ -87,6 +90,7 @@ def connect() -> None:
 @cache
 def _put_in() -> None:
     """Once per process, whatever others put on top of ours since: a mark on what is there would not tell."""
+    atexit.register(recorder.flush, LAST_WORDS)  # before the store is closed: what was registered last is called first
     install.install()
     access_log.install(lambda: middleware.surroundings.prefix)
     server.install(middleware.surroundings, _is_own_socket, door.socket)

@@ -174,12 +174,13 @@ def settle() -> None:
 
 
 def flush(patience: float = 20.0) -> bool:
-    """Wait until everything finished so far is in the store, ``patience`` seconds at most; False: it is not."""
+    """Wait until everything finished so far is in the store, ``patience`` seconds at most; False: it is not, or there is no
+    thread to do it."""
     deadline = time.monotonic() + patience
-    if _queue and _thread is None:
+    if (_queue or _chains) and _thread is None:
         _start()
     _wake.set()
-    while (_queue or _chains or _busy.is_set()) and time.monotonic() < deadline:
+    while (_queue or _chains or _busy.is_set()) and _thread is not None and time.monotonic() < deadline:
         _wake.set()
         time.sleep(0.002)
     return not (_queue or _chains or _busy.is_set())
