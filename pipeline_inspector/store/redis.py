@@ -269,9 +269,11 @@ class RedisStore(ThingStore):
         """Write all that waits, oldest first; then there is no trouble any more."""
         with self._writing:
             for (kind, name), at in list(self._unsaved.items()):
-                if (own := self._own[kind].get(name)) is not None:
+                own = self._own[kind].get(name)
+                if own is not None:
                     self._put_script([self._key(kind), self._key(f"{kind}:at")], [name, own.body, KEEP[kind]])
-                if self._unsaved.get((kind, name)) == at:
+                is_newest = self._own[kind].get(name) is own  # else it may have overwritten what was put meanwhile
+                if is_newest and self._unsaved.get((kind, name)) == at:
                     del self._unsaved[kind, name]
             while waiting := self._waiting.all()[:_CHUNK]:
                 self._send(waiting)

@@ -1,5 +1,6 @@
 """The Redis store when the server goes away and comes back, and what it tells people."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -152,6 +153,34 @@ def test_an_emptied_server_is_told_again_and_numbers_and_versions_go_on(
     eventually(lambda: [plan.id for plan in other.plans()] == ["chain"] and other.control().off == ("a.B",))
     assert store.append(batch(1)) == 6
     assert store.change_control(lambda state: Control(state.version)).version > version
+
+
+def test_what_is_put_while_an_emptied_server_is_told_again_is_not_overwritten(
+    store: Store, own_redis: RedisServer, open_at: Opener, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, told_again = store._put_script, threading.Event()  # type: ignore[attr-defined]
+    emptied = threading.Event()
+
+    def late(*given: object) -> object:
+        if threading.current_thread().name != "pipeline-redis" or not emptied.is_set():
+            return put(*given)
+        emptied.clear()
+        store.put_process(Process("p", 1, "2024-01-01T00:00:00.000000Z", software="newer"))
+        done = put(*given)
+        told_again.set()
+        return done
+
+    store.put_process(Process("p", 1, "2024-01-01T00:00:00.000000Z", software="older"))
+    store.append(batch(1))
+    monkeypatch.setattr(store, "_put_script", late)
+    with redis.Redis(port=own_redis.port) as client:
+        client.flushall()
+        emptied.set()
+        if not told_again.wait(2):  # it was told again between the two
+            client.flushall()
+            assert told_again.wait(10)
+    reader = open_at(Place("redis", own_redis.address, "shop"))
+    eventually(lambda: [process.software for process in reader.processes()] == ["newer"])
 
 
 def test_a_password_is_never_shown(own_redis: RedisServer, open_at: Opener, eventually: Eventually) -> None:
