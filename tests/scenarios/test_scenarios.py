@@ -11,7 +11,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import connection
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpResponse, StreamingHttpResponse
 
 from pipeline_inspector import faults
@@ -582,7 +583,8 @@ def _asking_the_database(request: Any) -> HttpResponse:
     journey.note("in a transaction", str(connection.in_atomic_block), request.path)
     answer = HttpResponse(str(Group.objects.count()))
     if threading.current_thread() is not threading.main_thread():
-        on_leaving_the_transaction(connection.close)
+        # Django leaves a connection to a database in memory open.
+        on_leaving_the_transaction(lambda: BaseDatabaseWrapper.close(connections["default"]))
     return answer
 
 

@@ -289,7 +289,7 @@ def test_a_file_that_a_process_of_another_version_put_there_is_left_to_it(
     assert not list(path.parent.glob("*.version-*"))
     path.unlink()
     eventually(_problems_end(store))
-    assert ids(place.open().after(0, 10)) == ["one", "two"]
+    assert ids(open_at(place).after(0, 10)) == ["one", "two"]
 
 
 def test_only_the_newest_three_files_set_aside_stay(store: Store, path: Path) -> None:
