@@ -32,7 +32,7 @@ SHARE_WATCHED = 0.5
 request is wanted. What comes in beyond that is dropped."""
 PAUSE = 0.02
 """Tapes are sealed soon: each holds its request's objects, and what lives long makes Python's collector work."""
-KEPT_WITHIN = 0.25
+KEPT_WITHIN = 0.15
 KEPT_WITHIN_WATCHED = 0.05
 """Seconds after which sealed records go to the store while requests keep coming in. Writing gives the interpreter away some
 ten times, however many are written: seldom, while nobody looks."""
