@@ -79,17 +79,22 @@
 
   // -- rows -----------------------------------------------------------------------------------------------------------
 
+  let owed = 0; // a list is scrolled by whole pixels: so far it stands too low, which the next time makes good
+
   /** Do `work` on the list; what one reads stays where it is on the screen, and the focus where it was. */
   const undisturbed = (work) => {
     const scroller = $("list");
     scroller.style.overflowAnchor = "none";
-    const top = scroller.getBoundingClientRect().top;
+    const topOf = (row) => row.getBoundingClientRect().top;
+    const top = topOf(scroller);
     const anchor = scroller.scrollTop > 0 && [...list().children].find((row) => row.getBoundingClientRect().bottom > top);
-    const before = anchor && anchor.getBoundingClientRect().top;
+    const place = anchor && topOf(anchor) - owed;
     const focused = list().contains(document.activeElement) ? document.activeElement.closest("li")?.id : null;
     work();
     if (focused && !list().contains(document.activeElement)) $(focused)?.querySelector("a")?.focus({ preventScroll: true });
-    if (anchor && anchor.isConnected) scroller.scrollTop += anchor.getBoundingClientRect().top - before;
+    const stays = anchor && anchor.isConnected;
+    if (stays) scroller.scrollTop += topOf(anchor) - place;
+    owed = stays && Math.abs(topOf(anchor) - place) < 1 ? topOf(anchor) - place : 0;
   };
 
   const put = (row) => {
