@@ -5,8 +5,27 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browser.served import WAYS, Served, start
+from tests.sites import Site, free_port
+
 Show = Callable[..., Page]
 """``show(address, width=1440, height=900, theme="light", motion="reduce", scale=1)``: that page in a fresh profile."""
+
+
+@pytest.fixture(scope="module")
+def serve(site: Site) -> Iterator[Callable[[str], Served]]:
+    """``serve(way)``: the module's ``site`` behind one of ``WAYS``, each started once."""
+    started: dict[str, Served] = {}
+
+    def one(way: str) -> Served:
+        if way not in started:
+            name, extra, told = WAYS[way]
+            started[way] = Served(start(site, name, extra, free_port()), site, told)
+        return started[way]
+
+    yield one
+    for served in started.values():
+        served.server.stop()
 
 
 @pytest.fixture

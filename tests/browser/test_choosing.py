@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.served import WAYS, Served, row, start
-from tests.sites import Site, free_port
+from tests.browser.served import Served, row
+from tests.sites import Site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -38,22 +38,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site.install("pipeline_inspector")
     site.write("mysite/urls.py", URLS)
     return site
-
-
-@pytest.fixture(scope="module")
-def serve(site: Site) -> Iterator[Callable[[str], Served]]:
-    """Start each server once."""
-    started: dict[str, Served] = {}
-
-    def one(way: str) -> Served:
-        if way not in started:
-            name, extra, told = WAYS[way]
-            started[way] = Served(start(site, name, extra, free_port()), site, told)
-        return started[way]
-
-    yield one
-    for served in started.values():
-        served.server.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The live list in a real browser, behind real servers: by socket, by event stream and by asking now and then."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -70,22 +70,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site.write("mysite/urls.py", URLS)
     site.configure('MIDDLEWARE += ["mysite.urls.outer", "mysite.urls.middle", "mysite.urls.inner"]')
     return site
-
-
-@pytest.fixture(scope="module")
-def serve(site: Site) -> Iterator[Callable[[str], Served]]:
-    """Start each server once."""
-    started: dict[str, Served] = {}
-
-    def one(way: str) -> Served:
-        if way not in started:
-            name, extra, told = WAYS[way]
-            started[way] = Served(start(site, name, extra, free_port()), site, told)
-        return started[way]
-
-    yield one
-    for served in started.values():
-        served.server.stop()
 
 
 @pytest.fixture
