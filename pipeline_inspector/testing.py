@@ -94,10 +94,16 @@ def record_pipeline() -> Iterator[Records]:
 
 
 def _reload_handlers() -> None:
-    for found in gc.get_objects():
-        kind = type(found)
-        if issubclass(kind, BaseHandler):
-            chain: Any = found._middleware_chain
-            if chain is not None and not getattr(chain, "_pipeline_inspector", False):
-                is_async = issubclass(kind, ASGIHandler | AsyncClientHandler) or iscoroutinefunction(chain)
-                found.load_middleware(is_async=is_async)
+    if not _not_watched():
+        return
+    gc.collect()  # a handler that nobody has any more would make all its layers anew
+    for found in _not_watched():
+        is_async = isinstance(found, ASGIHandler | AsyncClientHandler) or iscoroutinefunction(found._middleware_chain)
+        found.load_middleware(is_async=is_async)
+
+
+def _not_watched() -> list[Any]:
+    """Handlers that loaded their middleware without us. By their types: a proxy may be asked nothing."""
+    handlers: list[Any] = [found for found in gc.get_objects() if issubclass(type(found), BaseHandler)]
+    loaded = [(found, found._middleware_chain) for found in handlers]
+    return [found for found, chain in loaded if chain is not None and not getattr(chain, "_pipeline_inspector", False)]

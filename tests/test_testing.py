@@ -1,5 +1,6 @@
 """Records in tests: with every client, in any order, whatever the setting says, and nothing in the store."""
 
+import gc
 import urllib.request
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from pipeline_inspector.store import configured
 from pipeline_inspector.store.memory import MemoryStore
 from pipeline_inspector.testing import Records, record_pipeline
+from tests.scenarios import layers
+from tests.scenarios.comparing import HERE, OFF
 from tests.scenarios.driving import site, watched
 from tests.scenarios.made import Spec, order
 from tests.scenarios.reading import assert_adds_up, outcomes
@@ -71,6 +74,29 @@ def test_a_client_that_was_used_before_is_recorded_too() -> None:
             client.get("/class/")
         client.get("/")
     assert seen(records) == [("wsgi", "/class/", PASSED)]
+
+
+def test_a_handler_that_nobody_has_any_more_does_not_load_its_layers_again() -> None:
+    made: list[int] = []
+
+    class Counted:
+        def __init__(self, get_response: Any) -> None:
+            made.append(1)
+            self.get_response = get_response
+
+        def __call__(self, request: Any) -> Any:
+            return self.get_response(request)
+
+    layers.Counted = Counted  # type: ignore[attr-defined]
+    gc.disable()  # it hangs on a circle, and stays until Python looks for such
+    try:
+        with site([HERE + "Counted"], **OFF):
+            WSGIHandler()
+            assert made == [1]
+            with record_pipeline():
+                assert made == [1]
+    finally:
+        gc.enable()
 
 
 def test_nothing_recorded_for_a_test_reaches_the_store() -> None:

@@ -123,10 +123,14 @@ async def through_asgi(
 
 def ask(interface: str, path: str = "/", **options: Any) -> Answer:
     """One request through a handler made now, in the interface named."""
-    with connections_kept():
-        if interface == "wsgi":
-            return through_wsgi(WSGIHandler(), path, **options)
-        return asyncio.run(through_asgi(ASGIHandler(), path, **options))
+    handler: Any = WSGIHandler() if interface == "wsgi" else ASGIHandler()
+    try:
+        with connections_kept():
+            if interface == "wsgi":
+                return through_wsgi(handler, path, **options)
+            return asyncio.run(through_asgi(handler, path, **options))
+    finally:
+        handler._middleware_chain = None  # it is part of a circle, and would be found by ``record_pipeline()``
 
 
 @contextmanager
