@@ -1,7 +1,6 @@
 """Whoever asks finds what Django made: layers, what they are handed, views and Django itself are what they were."""
 
 import cProfile
-import gc
 import json
 import sys
 import threading
@@ -207,7 +206,6 @@ def test_what_another_tool_put_on_top_of_ours_stays_and_goes_as_it_likes(monkeyp
         monkeypatch.setattr(owner, name, theirs)
     chain = [order(Spec("T0", "mixin", hooks=HOOKS))]
     wiring.connect()
-    gc.collect()  # handlers of other tests would load their chains again
     assert outcomes(watched("wsgi", chain, "/broken/")[1]) == {"T0": "passed"}
     assert called == [
         *("load_middleware", "__call__", "resolve_request", "make_view_atomic", "response_for_exception"),

@@ -101,6 +101,22 @@ def test_a_request_in_hand_that_is_not_found_for_a_while_is_asked_for_again(
     assert left[0] < 0
 
 
+def test_a_request_that_ends_when_it_is_clicked_is_shown_as_soon_as_it_is_kept(hanging: Served, page: "Page") -> None:
+    gate = hanging.site.folder / "mysite" / "gate"
+
+    def between(route: "Route") -> None:
+        if gate.exists():
+            route.continue_()
+        else:
+            route.fulfill(status=404, body="<p>gone</p>")
+            gate.touch()
+
+    page.route("**/requests/*/", between)
+    hanging.open(page)
+    row(page, "GET /hanging/ running").click()
+    page.locator(STAGE.format("/hanging/") + "[data-state=finished]").wait_for()
+
+
 def test_the_request_that_was_clicked_last_is_shown_whichever_answer_comes_last(
     serve: Callable[[str], Served], page: "Page"
 ) -> None:

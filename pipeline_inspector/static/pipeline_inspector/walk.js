@@ -76,7 +76,7 @@
   const isInHand = (id) => document.getElementById(`r-${id}`)?.dataset.state === "running";
   const PATIENCE = 10; // so often a request that was in hand a moment ago may be neither in hand nor kept
 
-  let lost = null; // the request that was asked for last, if it was neither in hand nor kept
+  let lost = null; // the request that was asked for last, if it was in hand, and then neither in hand nor kept
   let vain = 0; // so often in a row
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { target, xhr, requestConfig } = event.detail;
@@ -85,8 +85,8 @@
     const gone = xhr.status === 404;
     const wasInHand = isInHand(id) || (stage()?.dataset.state === "running" && id === chosen());
     vain = !gone ? 0 : id === lost ? vain + 1 : 1;
-    lost = gone ? id : null;
-    if (gone) event.detail.shouldSwap = !wasInHand || vain > PATIENCE;
+    lost = gone && (wasInHand || id === lost) ? id : null;
+    if (gone) event.detail.shouldSwap = lost === null || vain > PATIENCE;
     const coming = timeless(event.detail.serverResponse);
     if (coming === drawn && stage()?.dataset.state === "running") event.detail.shouldSwap = false;
     if (event.detail.shouldSwap) drawn = coming;
@@ -119,7 +119,8 @@
   const isPaused = () => document.getElementById("connection")?.dataset.state === "paused";
   const inHand = () => (stage()?.dataset.state === "running" ? chosen() : null);
   const draw = async () => {
-    const id = lost !== null && isInHand(lost) ? lost : inHand();
+    const isHopedFor = lost !== null && (vain <= PATIENCE || isInHand(lost));
+    const id = isHopedFor ? lost : inHand();
     if (id !== null && !isPaused() && !document.hidden) {
       const address = `${document.body.dataset.base}requests/${encodeURIComponent(id)}/`;
       const push = id === chosen() ? null : "true";
