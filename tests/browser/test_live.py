@@ -1,7 +1,7 @@
 """The live list in a real browser, behind real servers: by socket, by event stream and by asking now and then."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -395,11 +395,22 @@ def test_older_rows_are_loaded_at_the_end_of_the_list(served: Served, page: "Pag
     older.wait_for()
 
 
-def test_the_list_does_not_move_when_rows_come_into_sight(served: Served, page: "Page") -> None:
+@pytest.fixture
+def newly_started(site: Site) -> Iterator[Served]:
+    """The same site behind a process that no request came to yet."""
+    served = Served(start(site, "uvicorn", [], free_port()), site, "WebSocket")
+    yield served
+    served.server.stop()
+
+
+def test_the_list_does_not_move_when_rows_come_into_sight(newly_started: Served, page: "Page") -> None:
+    server = newly_started.server
+    server.get("/even/first/")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: served.server.get(f"/even/{number}/"), range(60)))
-    served.open(page, "?path=/even/")
+        list(pool.map(lambda number: server.get(f"/even/{number}/"), range(59)))
+    newly_started.open(page, "?path=/even/")
     page.wait_for_function("() => document.querySelectorAll('#requests > li').length === 60")
+    assert page.locator("#requests > li").last.locator(".began").count() == 1
     bottom = "() => document.querySelector('#requests > li:last-child').getBoundingClientRect().bottom"
     height = page.evaluate(bottom)
     page.locator("#requests > li").last.scroll_into_view_if_needed()
