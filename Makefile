@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 RATE ?= 5
-PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
+# A test that fails is run once more. The summary names it, with the first failure: read it, it may well be a defect.
+PYTEST_ARGS ?= --numprocesses 2 --dist loadfile --reruns 1 --rerun-show-tracebacks
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
