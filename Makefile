@@ -12,7 +12,7 @@ PIP := $(PY) -m pip install -qq --disable-pip-version-check
 SITE := http://127.0.0.1:$(PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench conformance wheel clean
+.PHONY: help demo test lint bench conformance needs wheel clean
 
 help:
 	@echo "make demo          the demo site with visitors, and its inspector (PORT=$(PORT), RATE=$(RATE) a second)"
@@ -20,6 +20,7 @@ help:
 	@echo "make lint          ruff and mypy only"
 	@echo "make bench         measure what recording costs"
 	@echo "make conformance   Django's own tests with the inspector installed"
+	@echo "make needs         get a browser, a Redis server and a C compiler for the tests, where they are missing"
 	@echo "make clean         remove what the tasks above made"
 	@echo
 	@echo "On another Python, and the newest Django it runs: make test PYTHON=python3.13 VENV=.venv313"
@@ -60,9 +61,11 @@ lint: $(VENV)/.test
 
 # The tests run against the wheel. pytest loads the package's own plugin before it adds this folder to sys.path, so the
 # installed copy is the one imported; tests/conftest.py refuses to run when it is not.
-test: lint wheel
-	@$(PY) tests/needs.py
+test: lint needs wheel
 	@PIPELINE_INSPECTOR_UNDER_TEST=wheel $(VENV)/bin/pytest $(PYTEST_ARGS)
+
+needs: $(VENV)/.test
+	@$(PY) tests/needs.py
 
 wheel: $(VENV)/.test
 	@rm -rf build/wheel

@@ -157,7 +157,7 @@ class OutermostMiddleware:
             if not off and recorder.full():
                 return None
             number = next(recorder.numbers)
-            tape = Tape(chain, template[:], number, request, off)
+            tape = Tape(chain, template, number, request, off)
             if chain.learning > 0 or not number % LEARN_AGAIN:
                 chain.learning -= 1
                 tape.learning = True

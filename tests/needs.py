@@ -1,6 +1,6 @@
-"""Gets what the tests need besides Python packages: a Chromium that starts, and a Redis server.
+"""Gets what the tests need besides Python packages: a Chromium that starts, a Redis server, and a C compiler.
 
-What is there is used. A missing browser is downloaded by Playwright; where that fails, and for Redis, root installs the
+What is there is used. A missing browser is downloaded by Playwright; where that fails, and for the others, root installs the
 Debian package. Anybody else is told what to install.
 """
 
@@ -8,12 +8,18 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Error, sync_playwright
+from setuptools.errors import BaseError, CCompilerError
 
-LOG = Path(__file__).parent.parent / "build" / "needs.log"
+ROOT = Path(__file__).parent.parent
+LOG = ROOT / "build" / "needs.log"
+sys.path.insert(0, str(ROOT))
+
+import hatch_build  # noqa: E402 - it lies beside what it builds
 
 
 def browser_starts() -> bool:
@@ -36,16 +42,27 @@ def redis_is_there() -> bool:
     return shutil.which("redis-server") is not None
 
 
+def compiles() -> bool:
+    """Can the compiled half of the package be built?"""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            hatch_build.compiled(ROOT, Path(folder))
+        except (BaseError, CCompilerError, OSError) as error:
+            _note(f"the compiled half is not built: {error}")
+            return False
+        return True
+
+
 def download_browser() -> None:
     """Playwright's own Chromium."""
     _run([sys.executable, "-m", "playwright", "install", "chromium"], seconds=150)
 
 
-def install_package(name: str) -> None:
-    """A Debian package, when we may."""
+def install_packages(*names: str) -> None:
+    """Debian packages, when we may."""
     if os.geteuid() == 0 and shutil.which("apt-get"):
         _run(["apt-get", "-qq", "update"], seconds=120)
-        _run(["apt-get", "-qq", "install", "-y", "--no-install-recommends", name], seconds=300)
+        _run(["apt-get", "-qq", "install", "-y", "--no-install-recommends", *names], seconds=300)
 
 
 def _run(command: list[str], *, seconds: float) -> None:
@@ -83,13 +100,18 @@ if __name__ == "__main__":
             browser_starts,
             {
                 "Playwright's own download": download_browser,
-                "the Debian package chromium": lambda: install_package("chromium"),
+                "the Debian package chromium": lambda: install_packages("chromium"),
             },
         ),
         provide(
             "Redis server",
             redis_is_there,
-            {"the Debian package redis-server": lambda: install_package("redis-server")},
+            {"the Debian package redis-server": lambda: install_packages("redis-server")},
+        ),
+        provide(
+            "C compiler with Python's headers",
+            compiles,
+            {"the Debian packages gcc and python3-dev": lambda: install_packages("gcc", "libc6-dev", "python3-dev")},
         ),
     ]
     sys.exit(0 if all(ready) else 1)

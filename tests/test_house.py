@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parent.parent
 NAME = "pipeline_inspector"
 
 FLOORS = [
-    {"records", "clock", "conf", "packed"},
+    {"records", "clock", "conf", "packed", "compiled"},
     {"faults"},
     {"store", "live", "readings", "checks", "assembly"},
     {"recording", "control", "reader"},

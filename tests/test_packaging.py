@@ -1,8 +1,11 @@
 """The wheel carries what the app needs, says what it is, and works in a site that has nothing else of the project."""
 
+import os
 import re
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import tomllib
 import zipfile
 from email.message import Message
@@ -16,23 +19,29 @@ from tests.sites import Site
 
 CHECKOUT = Path(__file__).parent.parent
 SOURCES = CHECKOUT / "pipeline_inspector"
+COMPILED = f"pipeline_inspector/_compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
+def build(folder: Path, target: str = "wheel", **env: str) -> tuple[Path, str]:
+    """What is built from the checkout, and what was said."""
     done = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
+        env={**os.environ, "PIPELINE_INSPECTOR_PURE": "", **env},
     )
     assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
-    return built
+    (built,) = (path for path in folder.iterdir() if path.suffix in (".whl", ".gz"))
+    return built, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel."""
+    return build(tmp_path_factory.mktemp("wheel"))[0]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +60,8 @@ def metadata(wheel: Path) -> Message:
 
 
 def test_the_wheel_carries_every_file_of_the_package(names: set[str]) -> None:
-    files = {path for path in SOURCES.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    made_here = {".pyc", ".so", ".pyd"}
+    files = {path for path in SOURCES.rglob("*") if path.is_file() and path.suffix not in made_here}
     assert {str(path.relative_to(CHECKOUT)) for path in files} - names == set()
     assert any(name.endswith(".html") for name in names)
     assert any(name.endswith(".js") for name in names)
@@ -63,6 +73,31 @@ def test_the_wheel_carries_nothing_else(names: set[str]) -> None:
         "pipeline_inspector",
         f"django_pipeline_inspector-{__version__}.dist-info",
     }
+
+
+def test_the_wheel_carries_the_compiled_half_and_says_for_which_python(wheel: Path, names: set[str]) -> None:
+    assert COMPILED in names
+    assert f"-cp{sys.version_info.major}{sys.version_info.minor}-" in wheel.name
+
+
+@pytest.mark.parametrize(("env", "told"), [({"PIPELINE_INSPECTOR_PURE": "1"}, ""), ({"CC": "false"}, "is not built")])
+def test_without_a_compiler_or_when_asked_to_the_wheel_is_for_every_python(
+    env: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    wheel, said = build(tmp_path, **env)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert told in said
+    with zipfile.ZipFile(wheel) as archive:
+        assert [name for name in archive.namelist() if name.endswith((".so", ".pyd"))] == []
+        assert "pipeline_inspector/compiled.py" in archive.namelist()
+
+
+def test_the_source_distribution_carries_what_it_is_built_from(tmp_path: Path) -> None:
+    source, _ = build(tmp_path, "sdist")
+    with tarfile.open(source) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"hatch_build.py", "pipeline_inspector/_compiled.c", "pyproject.toml"} <= names
+    assert [name for name in names if name.endswith((".so", ".pyd"))] == []
 
 
 def test_the_wheel_says_what_it_is_and_needs(metadata: Message) -> None:

@@ -15,11 +15,10 @@ from asgiref.sync import AsyncToSync, SyncToAsync, iscoroutinefunction
 from django.core.handlers import exception as django_exception
 from django.http import HttpResponseBase
 
-from pipeline_inspector import faults
+from pipeline_inspector import compiled, faults
 from pipeline_inspector.probes.base import met, strip
 from pipeline_inspector.recording.chain import LoadedChain
-from pipeline_inspector.recording.tape import (
-    AGAIN,
+from pipeline_inspector.recording.slots import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
     COOKIES,
@@ -29,21 +28,21 @@ from pipeline_inspector.recording.tape import (
     HOP_END,
     HOP_START,
     OFF,
-    RENDER,
     STATUS,
     STRIDE,
-    Tape,
-    now,
 )
+from pipeline_inspector.recording.tape import AGAIN, RENDER, Tape, now
 
 Handler = Callable[[Any], Any]
+Snapshot = Callable[..., tuple[Any, ...] | None]
 
 PASSES = object()
+
 
 _convert = django_exception.convert_exception_to_response
 
 
-def snapshot(response: Any, known: dict[str, Any] | None = None) -> tuple[Any, ...] | None:
+def pure_snapshot(response: Any, known: dict[str, Any] | None = None) -> tuple[Any, ...] | None:
     """Status, headers and cookies (0: none) of a response as it is now; None when it is no response.
 
     ``known`` are headers that were copied before: when they are still the same they are not copied again.
@@ -59,6 +58,9 @@ def snapshot(response: Any, known: dict[str, Any] | None = None) -> tuple[Any, .
         return None
 
 
+snapshot: Snapshot = getattr(compiled.half, "snapshot", pure_snapshot)
+
+
 def seam(
     get_response: Handler, chain: LoadedChain, position: int, inward: Handler, convert: Handler = _convert
 ) -> Handler:
@@ -69,15 +71,39 @@ def seam(
     """
     plain = convert(get_response if convert is _convert else _noting(get_response, chain, position))
     called = get_response if convert is _convert else plain
+    ordinary = False
     if iscoroutinefunction(get_response):
         made = _async_seam(get_response, called, plain, chain, position, inward)
     elif iscoroutinefunction(inward) and position:
         made = _unmarked_seam(get_response, called, plain, chain, position, inward)
     else:
         made = _sync_seam(get_response, called, plain, chain, position, inward)
+        ordinary = True
     for name in ("__name__", "__qualname__"):
         setattr(made, name, getattr(plain, name, name))
-    return made
+    # Where a compiled seam stands, the recorder knows the layer in hand by the frame that the layer itself begins with.
+    if compiled.half is None or not ordinary or not chain.learn_beginning(get_response):
+        return made
+    whole: Handler = compiled.half.seam(made, called, chain, position, respond, PASSES, left, fault)
+    return whole
+
+
+def fault(error: Exception) -> None:
+    """A boundary could not be written down."""
+    faults.note("probes: layer", error)
+
+
+def left(tape: Tape, slots: list[Any], base: int, attributes: dict[str, Any], response: Any) -> None:
+    """Write down what differs now that ``response`` came out of the layer whose slots begin at ``base``."""
+    try:
+        if len(attributes) != tape.width:
+            slots[base + ATTRIBUTES_OUT] = tape.looked(attributes)
+        if response.headers._store != tape.headers or response.status_code != tape.status or response.cookies:
+            tape.answered(base, response)
+    except Exception as error:
+        slots[base + STATUS] = 0
+        if isinstance(response, HttpResponseBase):
+            fault(error)
 
 
 def _sync_seam(

@@ -13,9 +13,9 @@ from asgiref.sync import iscoroutinefunction
 from django.core.handlers.base import BaseHandler
 from django.views import View as ClassView
 
-from pipeline_inspector import faults
+from pipeline_inspector import compiled, faults
 from pipeline_inspector.probes.base import met
-from pipeline_inspector.recording.tape import now, tape_in_hand
+from pipeline_inspector.recording.tape import Tape, current, now, tape_in_hand
 from pipeline_inspector.recording.views import class_of
 
 View = Callable[..., Any]
@@ -39,14 +39,24 @@ def install() -> None:
             return made
         try:
             tape.view = view, made is not view
-            timed = _known.get(id(made)) or _learn(made, last=made is view)
+            timed = _known.get(id(made)) or _first(made, made is view)
             tape.view_made = now()
         except Exception as fault:
-            faults.note("probes: view", fault)
+            _fault(fault)
             return made
         return timed
 
+    if compiled.half is not None:
+        make_view_atomic = compiled.half.view_maker(make_view_atomic, original, current, _known, _first, _fault)
     BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[method-assign]
+
+
+def _first(made: View, last: bool) -> View:
+    return _learn(made, last=last)
+
+
+def _fault(fault: Exception) -> None:
+    faults.note("probes: view", fault)
 
 
 @cache
@@ -103,12 +113,19 @@ def _sync_view(view: View) -> View:
         try:
             return view(request, *args, **kwargs) if args or kwargs else view(request)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
-            met(tape, error, ("view", 0))
+            _failed(tape, error)
             raise
         finally:
             tape.view_end = now()
 
-    return timed
+    if compiled.half is None:
+        return timed
+    whole: View = compiled.half.view(timed, view, _failed)
+    return whole
+
+
+def _failed(tape: Tape, error: BaseException) -> None:
+    met(tape, error, ("view", 0))
 
 
 def _async_view(view: View) -> View:
@@ -124,7 +141,7 @@ def _async_view(view: View) -> View:
         try:
             return await (view(request, *args, **kwargs) if args or kwargs else view(request))
         except (Exception, KeyboardInterrupt, SystemExit) as error:
-            met(tape, error, ("view", 0))
+            _failed(tape, error)
             raise
         finally:
             tape.view_end = now()

@@ -89,17 +89,8 @@ def _sieve(left: Left) -> Sieve:
     return Sieve(left, (*kept,))
 
 
-_sieves = Known(_sieve, _KNOWN)
-
-
-def leave_behind(names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Left, dict[str, Any]]:
-    """Of attributes: names and kinds, and by name those that are told by more than their type, plain values as they are,
-    of everything else what is ``Told`` of it."""
-    left, places = _sieves[names, (*map(type, values),)]
-    kept = {}
-    for place, name, tell in places:
-        kept[name] = values[place] if tell is None else tell(values[place])
-    return left, kept
+sieves = Known(_sieve, _KNOWN)
+"""By names and kinds of attributes."""
 
 
 def as_told(left: Left, kept: dict[str, Any]) -> Came:

@@ -8,13 +8,15 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable
+from types import CodeType, FrameType
 from typing import Any, Literal
 
 import msgspec
 from django.utils.deprecation import MiddlewareMixin
 
 from pipeline_inspector import clock
-from pipeline_inspector.recording.tape import ENTRY, OFF, STRIDE
+from pipeline_inspector.recording.frames import begins_with
+from pipeline_inspector.recording.slots import ENTRY, OFF, STRIDE
 from pipeline_inspector.records import Frame, Mode, NotUsed, Plan, PlanLayer
 
 LEARNING = 20
@@ -94,6 +96,7 @@ class LoadedChain:
         self.template: list[Any] = []
         self.learning = LEARNING
         self.watched: tuple[str, ...] = ()
+        self._beginnings: dict[CodeType, list[tuple[Any, int]]] = {}
         self._described: Plan | None = None
         self._templates: dict[frozenset[str], tuple[list[Any], tuple[str, ...]]] = {}
 
@@ -110,6 +113,24 @@ class LoadedChain:
         """A layer exchanged the request attribute ``name``: look at it at every boundary from now on."""
         if name not in self.watched and len(self.watched) < WATCHED_AT_MOST:
             self.watched = (*self.watched, name)
+
+    def learn_beginning(self, called: Any, hook_of: int = 0) -> bool:
+        """Know the frames with which ``called`` begins: a layer, the core, or a hook of the layer at ``hook_of``. False when
+        there are none."""
+        beginning = begins_with(called)
+        if beginning is None:
+            return False
+        code, instance = beginning
+        self._beginnings.setdefault(code, []).append((instance, hook_of))
+        return True
+
+    def begins_at(self, frame: FrameType) -> int | None:
+        """0 when a layer or the core begins with ``frame``, the position of its layer when a hook does; else None."""
+        known = self._beginnings.get(frame.f_code)
+        if known is None:
+            return None
+        first = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
+        return next((hook_of for instance, hook_of in known if instance is None or instance is first), None)
 
     def slots(self, off: frozenset[str]) -> tuple[list[Any], tuple[str, ...]]:
         """A template of slots with the layers named in ``off`` marked, and the ids of those that this chain has."""

@@ -9,15 +9,8 @@ from operator import is_
 from typing import Any, Protocol
 
 from pipeline_inspector.recording.attributes import UNTOLD
-from pipeline_inspector.recording.tape import (
-    ATTRIBUTES_IN,
-    ATTRIBUTES_OUT,
-    COOKIES,
-    HEADERS,
-    STATUS,
-    STRIDE,
-    Tape,
-)
+from pipeline_inspector.recording.slots import ATTRIBUTES_IN, ATTRIBUTES_OUT, COOKIES, HEADERS, STATUS, STRIDE
+from pipeline_inspector.recording.tape import Tape
 
 Told = str | int
 Change = tuple[int, str, str, str, str, Told | None, Told | None]

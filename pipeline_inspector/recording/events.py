@@ -9,7 +9,8 @@ from pipeline_inspector.packed import NEVER
 from pipeline_inspector.recording.frames import line_at
 from pipeline_inspector.recording.numbering import Texts, Threads
 from pipeline_inspector.recording.redaction import Redactor
-from pipeline_inspector.recording.tape import AGAIN, CACHE, EXIT, HOOK, LOG, QUERIES_KEPT, QUERY, RENDER, TEMPLATE, Tape
+from pipeline_inspector.recording.slots import EXIT
+from pipeline_inspector.recording.tape import AGAIN, CACHE, HOOK, LOG, QUERIES_KEPT, QUERY, RENDER, TEMPLATE, Tape
 
 TEMPLATES_KEPT = 1000
 OTHERS_KEPT = 500

@@ -3,7 +3,7 @@
 import sys
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
 import django
@@ -53,6 +53,17 @@ def users_place(frame: Any) -> tuple[CodeType | None, int]:
     except AttributeError:  # no frame: the stack ends here
         pass
     return None, 0
+
+
+def begins_with(called: Any) -> tuple[CodeType, Any] | None:
+    """The code that a call of ``called`` begins with, and the instance that is its first argument, None for a function. None
+    when no frame of Python's begins there."""
+    instance = None
+    if isinstance(called, MethodType):
+        instance, called = called.__self__, called.__func__
+    elif not isinstance(called, FunctionType):
+        instance, called = called, getattr(type(called), "__call__", None)  # noqa: B004 - it is looked into
+    return (called.__code__, instance) if isinstance(called, FunctionType) else None
 
 
 def line_at(code: CodeType | None, place: int) -> int:

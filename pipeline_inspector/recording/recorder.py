@@ -389,7 +389,7 @@ def clear(tape: Tape) -> None:
     """Let go of all that ``tape`` refers to. Its slots stay in number: cancelled work may still go on in a thread."""
     if tape.transport is not None:
         tape.transport.forget()
-    tape.__dict__ = {}
+    tape.forget()
     tape.slots = [0] * len(tape.slots)
     tape.events, tape.came = [], []
     tape.meta, tape.first = {}, {}

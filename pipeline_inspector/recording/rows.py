@@ -7,8 +7,9 @@ from typing import Any
 from pipeline_inspector import clock
 from pipeline_inspector.recording import views
 from pipeline_inspector.recording.errors import STREAM, ErrorNote
+from pipeline_inspector.recording.slots import ENTRY, EXIT, OFF, STRIDE
 from pipeline_inspector.recording.standing import Stand, Survey
-from pipeline_inspector.recording.tape import ENTRY, EXIT, OFF, STRIDE, Tape
+from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import Segments, Summary
 
 STANDS_AFTER = 500_000_000

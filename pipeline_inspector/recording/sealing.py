@@ -25,8 +25,7 @@ from pipeline_inspector.recording.numbering import Texts, Threads, thread_name
 from pipeline_inspector.recording.pieces import Known, piece
 from pipeline_inspector.recording.rows import Rows, outer_total
 from pipeline_inspector.recording.shapes import Shapes
-from pipeline_inspector.recording.standing import Survey
-from pipeline_inspector.recording.tape import (
+from pipeline_inspector.recording.slots import (
     ATTRIBUTES_IN,
     COOKIES,
     ENTRY,
@@ -37,8 +36,9 @@ from pipeline_inspector.recording.tape import (
     OFF,
     STATUS,
     STRIDE,
-    Tape,
 )
+from pipeline_inspector.recording.standing import Survey
+from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.records import Sealed, Summary
 
 TRIED_KEPT = 300

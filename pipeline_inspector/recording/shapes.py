@@ -14,15 +14,8 @@ from pipeline_inspector.recording.changes import Comparer
 from pipeline_inspector.recording.heads import HEADERS_KEPT
 from pipeline_inspector.recording.pieces import Known, piece, size
 from pipeline_inspector.recording.redaction import Redactor
-from pipeline_inspector.recording.tape import (
-    ATTRIBUTES_IN,
-    ATTRIBUTES_OUT,
-    COOKIES,
-    HEADERS,
-    STATUS,
-    STRIDE,
-    Tape,
-)
+from pipeline_inspector.recording.slots import ATTRIBUTES_IN, ATTRIBUTES_OUT, COOKIES, HEADERS, STATUS, STRIDE
+from pipeline_inspector.recording.tape import Tape
 
 LONGEST = 2000
 

@@ -1,6 +1,6 @@
 """The request in hand: one flat list of slots and one of events. All that the request path ever writes.
 
-A tape belongs to one request. Its ``slots`` hold ``STRIDE`` places for the core and for each layer (the names below).
+A tape belongs to one request. Its ``slots`` hold ``STRIDE`` places for the core and for each layer (``slots.py``).
 Place ``ENTRY`` is the stamp of entry; a value there before entry means that something is special: ``OFF``, or the stamp
 of an earlier entry. Layers are counted from the inside here (``position``: the core is 0, the innermost layer 1), because
 Django builds a chain in that order; a record counts from the outside.
@@ -33,85 +33,32 @@ dropped when the record is made.
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from itertools import chain, islice
-from operator import is_
 from threading import get_ident
 from typing import Any
 
 from pipeline_inspector import clock
-from pipeline_inspector.recording.attributes import Came, Left, leave_behind
+from pipeline_inspector.recording.attributes import sieves
+from pipeline_inspector.recording.fields import Fields
 
 now = clock.now
-_wall = clock.wall
 
-STRIDE = 9
-ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, HOP_START, HOP_END = range(STRIDE)
-OFF = -1
 EVENT_LIMIT = 4000
 QUERIES_KEPT = 1000
 
 QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
 
 _NOTHING: dict[str, Any] = {}
-_NEVER = 0, 0
 _NO_WIDTH = 1_000_000_000
 """More than a request has: it is asked at every boundary."""
-_ASK_AGAIN = -1
-"""Stands for a status: an answer with cookies differs from the boundary before."""
 
 
-class Tape:
+class Tape(Fields):
     """What is written down of one request while it runs. A copied or pickled request leaves its tape behind.
 
     ``chain`` is the loaded chain it runs through, ``number`` counts the tapes of this process.
     """
 
-    __slots__ = (
-        *("__dict__", "came", "chain", "events", "first", "headers", "meta", "method", "newest", "number", "off"),
-        *("open", "opened_at", "path", "slots", "status", "thread", "view_made", "wall", "width"),
-    )
-
-    # What few requests need, or what is written once and read when the record is made, has its value from here until then.
-    learning = False
-    only_added = True
-    aborted = streaming = False
-    dropped = query_count = template_count = 0
-    start = end = closed_at = finished_at = 0
-    resolve_start = resolve_end = view_start = view_end = view_thread = 0
-    view: Any = None
-    match: Any = None
-    tried: Any = None
-    urlconf: Any = None
-    response: Any = None
-    attributes: Any = None
-    left: Left | None = None
-    transport: Any = None
-    task: Any = None
-    errors: list[Any] | None = None
-    body_bytes: int | None = None
-    watched: tuple[str, ...] = ()
-    seen: dict[str, Any] = _NOTHING
-    inside: tuple[int, int] = _NEVER
-
-    def __init__(self, chain: Any, slots: list[Any], number: int, request: Any, off: tuple[str, ...] = ()) -> None:
-        self.opened_at = now()
-        self.wall = _wall()
-        self.thread = get_ident()
-        self.chain = chain
-        self.slots = slots
-        self.number = number
-        self.meta: dict[str, Any] = request.META
-        self.path: str = request.path
-        self.method: str | None = request.method
-        self.events: list[tuple[Any, ...]] = []
-        self.off = off
-        self.open = True
-        self.view_made = self.status = 0
-        self.headers: Any = None
-        self.came: Came = []
-        self.first: dict[str, Any] = request.__dict__.copy()
-        self.newest: str | None = "_pipeline_tape"
-        self.width = len(self.first) + 1
+    __slots__ = ()
 
     def add(self, event: tuple[Any, ...]) -> None:
         """Append ``event``, or count it as dropped when the tape is full."""
@@ -120,23 +67,6 @@ class Tape:
             events.append(event)
         else:
             self.dropped += 1
-
-    def looked(self, attributes: dict[str, Any]) -> Any:
-        """What there is to keep of the request's ``attributes`` at a boundary where their number is not ``width``: how many
-        there are now, those that came being put before the others in ``came``; or a copy of all, where anything else was
-        done to them. A request that was given up may still run in its thread: by then nothing is kept (0), as nobody would
-        let go of it.
-        """
-        count = len(attributes)
-        more = count - self.width
-        if more > 0:
-            items = [*islice(reversed(attributes.items()), more + 1)]
-            if items.pop()[0] is self.newest:
-                self.came[:0] = items
-                self.newest = items[0][0]
-                self.width = count
-                return count
-        return self.all_of(attributes)
 
     def all_of(self, attributes: dict[str, Any]) -> Any:
         """A copy of ``attributes``; 0 where those that are ``watched`` are as they were before."""
@@ -154,39 +84,17 @@ class Tape:
         self.only_added = False
         self.width, self.newest = _NO_WIDTH, None
 
-    def answered(self, base: int, response: Any) -> None:
-        """Keep what ``response`` is now, which differs from the boundary before, in the slots from ``base`` on."""
-        slots, cookies = self.slots, response.cookies
-        slots[base + HEADERS] = self.headers = response.headers._store.copy()
-        slots[base + STATUS] = status = response.status_code
-        if cookies:
-            slots[base + COOKIES] = {name: morsel.value for name, morsel in cookies.items()}
-            status = _ASK_AGAIN
-        self.status = status
-
     def settle(self, attributes: dict[str, Any]) -> None:
         """The chain is through: keep what is needed of the request's ``attributes``, and let go of all that is not.
 
         Where they only came, one after the other, no object is needed any more; else all stay until the record is made.
         """
-        first, came = self.first, self.came
-        if (
-            self.only_added
-            and first.get("resolver_match", 0) is None
-            and "_post" not in attributes
-            and "urlconf" not in attributes
-        ):
-            came.reverse()
-            names, values = zip(*came, strict=True) if came else ((), ())
-            first["resolver_match"] = self.match
-            if [*attributes] == [*first, "_pipeline_tape", *names] and all(
-                map(is_, attributes.values(), chain(first.values(), (self,), values))
-            ):
-                self.left, self.attributes = leave_behind(names, values)
+        if self.only_added and "_post" not in attributes and "urlconf" not in attributes:
+            left = self.left_behind(attributes, self.match, sieves)
+            if left is not None:
+                self.left, self.attributes = left
                 self.came, self.first = [], _NOTHING
                 return
-            first["resolver_match"] = None
-            came.reverse()
         self.attributes = attributes.copy()
 
     @property

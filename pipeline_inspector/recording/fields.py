@@ -1,0 +1,136 @@
+"""The fields of a tape, and what writes those that boundaries write. ``_compiled.c`` holds the same once more, compiled."""
+
+from collections.abc import Mapping
+from itertools import chain as chained
+from itertools import islice
+from operator import is_
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from pipeline_inspector import clock, compiled
+from pipeline_inspector.recording.attributes import Came, Left
+from pipeline_inspector.recording.slots import COOKIES, HEADERS, STATUS
+
+_now = clock.now
+_wall = clock.wall
+
+ASK_AGAIN = -1
+"""Stands for a status: an answer with cookies differs from the boundary before."""
+
+
+_NOTHING: dict[str, Any] = {}
+_NEVER = 0, 0
+
+Sieves = Mapping[tuple[tuple[str, ...], tuple[type, ...]], Any]
+
+
+class PureFields:
+    """What a tape is begun with: the ``chain``, the ``slots`` to copy, its ``number``, the ``request``, and the ids of the
+    layers that are ``off``."""
+
+    __slots__ = (
+        *("__dict__", "came", "chain", "events", "first", "headers", "meta", "method", "newest", "number", "off"),
+        *("open", "opened_at", "path", "slots", "status", "thread", "view_made", "wall", "width"),
+    )
+
+    # What few requests need, or what is written once and read when the record is made, has its value from here until then.
+    learning = False
+    only_added = True
+    aborted = streaming = False
+    dropped = query_count = template_count = 0
+    start = end = closed_at = finished_at = 0
+    resolve_start = resolve_end = view_start = view_end = view_thread = 0
+    view: Any = None
+    match: Any = None
+    tried: Any = None
+    urlconf: Any = None
+    response: Any = None
+    attributes: Any = None
+    left: Left | None = None
+    transport: Any = None
+    task: Any = None
+    errors: list[Any] | None = None
+    body_bytes: int | None = None
+    watched: tuple[str, ...] = ()
+    seen: dict[str, Any] = _NOTHING
+    inside: tuple[int, int] = _NEVER
+
+    def __init__(self, chain: Any, slots: list[Any], number: int, request: Any, off: tuple[str, ...] = ()) -> None:
+        self.opened_at = _now()
+        self.wall = _wall()
+        self.thread = get_ident()
+        self.chain = chain
+        self.slots = slots[:]
+        self.number = number
+        self.meta: dict[str, Any] = request.META
+        self.path: str = request.path
+        self.method: str | None = request.method
+        self.events: list[tuple[Any, ...]] = []
+        self.off = off
+        self.open = True
+        self.view_made = self.status = 0
+        self.headers: Any = None
+        self.came: Came = []
+        self.first: dict[str, Any] = request.__dict__.copy()
+        self.newest: str | None = "_pipeline_tape"
+        self.width = len(self.first) + 1
+
+    def forget(self) -> None:
+        """Have everything that was not there at the beginning as it was before it was written."""
+        self.__dict__ = {}
+
+    def looked(self, attributes: dict[str, Any]) -> Any:
+        """What there is to keep of the request's ``attributes`` at a boundary where their number is not ``width``: how many
+        there are now, those that came being put before the others in ``came``; or a copy of all, where anything else was
+        done to them. A request that was given up may still run in its thread: by then nothing is kept (0), as nobody would
+        let go of it.
+        """
+        count = len(attributes)
+        more = count - self.width
+        if more > 0:
+            items = [*islice(reversed(attributes.items()), more + 1)]
+            if items.pop()[0] is self.newest:
+                self.came[:0] = items
+                self.newest = items[0][0]
+                self.width = count
+                return count
+        return self.all_of(attributes)
+
+    def all_of(self, attributes: dict[str, Any]) -> Any:
+        """A copy of ``attributes``, or 0: the tape says."""
+        raise NotImplementedError
+
+    def left_behind(self, attributes: dict[str, Any], match: Any, sieves: Sieves) -> tuple[Left, dict[str, Any]] | None:
+        """What is left of the attributes that came, when nothing else was done to the request's ``attributes`` than that
+        ``match`` was set, the view resolved: names and kinds, oldest first, and by name what the sieve for these, one of
+        ``sieves``, keeps. None when anything else was done."""
+        first, came = self.first, self.came
+        if first.get("resolver_match", 0) is not None:
+            return None
+        names, values = zip(*reversed(came), strict=True) if came else ((), ())
+        begun = {**first, "resolver_match": match}
+        if [*attributes] != [*begun, "_pipeline_tape", *names] or not all(
+            map(is_, attributes.values(), chained(begun.values(), (self,), values))
+        ):
+            return None
+        left, places = sieves[names, (*map(type, values),)]
+        kept = {}
+        for place, name, tell in places:
+            kept[name] = values[place] if tell is None else tell(values[place])
+        return left, kept
+
+    def answered(self, base: int, response: Any) -> None:
+        """Keep what ``response`` is now, which differs from the boundary before, in the slots from ``base`` on."""
+        slots, cookies = self.slots, response.cookies
+        slots[base + HEADERS] = self.headers = response.headers._store.copy()
+        slots[base + STATUS] = status = response.status_code
+        if cookies:
+            slots[base + COOKIES] = {name: morsel.value for name, morsel in cookies.items()}
+            status = ASK_AGAIN
+        self.status = status
+
+
+if TYPE_CHECKING:
+    Fields = PureFields
+else:
+    Fields = getattr(compiled.half, "Fields", PureFields)
