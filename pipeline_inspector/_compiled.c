@@ -1,9 +1,8 @@
-/* The compiled half of the request path: the fields of a tape, and the functions that stand around what Django calls.
+/* The compiled half of the request path: the fields of a tape, and the sync seam between two layers.
 
-   Each does what its Python counterpart does (recording/fields.py, and in probes/ layers.py, hooks.py, view.py and
-   resolver.py) in the ordinary case, without a Python frame. Whatever is unusual, such as a request that is no plain object,
-   a slot that is taken or a response of an odd shape, is given to the counterpart. Nothing here is kept from one request to
-   the next. */
+   Each does what its Python counterpart does (recording/fields.py, probes/layers.py) in the ordinary case, without a Python
+   frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or a response of an odd shape,
+   is given to the counterpart. Nothing here is kept from one request to the next. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -18,15 +17,15 @@ enum { ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, HOP
 
 enum {
     N_TAPE, N_HEADERS, N_STORE, N_STATUS_CODE, N_COOKIES, N_VALUE, N_ALL_OF, N_META, N_PATH, N_METHOD, N_RESOLVER_MATCH,
-    N_COPY, N_ITEMS, N_URLCONF, NAMES
+    N_COPY, N_ITEMS, NAMES
 };
 static const char *const names[NAMES] = {
     "_pipeline_tape", "headers", "_store", "status_code", "cookies", "value", "all_of", "META", "path", "method",
-    "resolver_match", "copy", "items", "urlconf",
+    "resolver_match", "copy", "items",
 };
 
 typedef struct {
-    PyTypeObject *fields, *step;
+    PyTypeObject *fields, *seam;
     PyObject *now, *wall, *zero, *ask_again, *nobody, *nothing, *never;
     PyObject *name[NAMES];
 } State;
@@ -506,9 +505,9 @@ snapshot(PyObject *self, PyObject *const *args, Py_ssize_t given)
     Py_RETURN_NONE;
 }
 
-/* -- functions around what Django calls ---------------------------------------------------------------------------- */
+/* -- the seam ------------------------------------------------------------------------------------------------------ */
 
-#define PARTS(F) F(pure) F(called) F(chain) F(position) F(kind) F(failed) F(passes) F(left) F(fault) F(known) F(current)
+#define PARTS(F) F(pure) F(called) F(chain) F(position) F(answers) F(passes) F(left) F(fault)
 
 typedef struct {
     PyObject_HEAD
@@ -516,12 +515,12 @@ typedef struct {
     State *state;
     PARTS(DECLARE)
     PyObject *weak;
-    Py_ssize_t base, limit;
-} Step;
+    Py_ssize_t base;
+} Seam;
 
-static PyMemberDef step_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Step, vectorcall), READONLY, NULL},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(Step, weak), READONLY, NULL},
+static PyMemberDef seam_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Seam, vectorcall), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Seam, weak), READONLY, NULL},
     {NULL}
 };
 
@@ -566,11 +565,11 @@ raise_again(Caught *caught)
 
 /* An error of our own is in hand: have it noted, and forget it. */
 static void
-note_fault(Step *step)
+note_fault(Seam *seam)
 {
     Caught caught;
     catch_error(&caught);
-    PyObject *noted = PyObject_CallOneArg(step->fault, caught.error);
+    PyObject *noted = PyObject_CallOneArg(seam->fault, caught.error);
     if (noted == NULL)
         PyErr_Clear();
     Py_XDECREF(noted);
@@ -578,83 +577,32 @@ note_fault(Step *step)
     drop_error(&caught);
 }
 
-/* What the site raised is in hand: have `failed(tape, error, ...)` write it down, and raise it again. */
-static void
-note_error(Step *step, Fields *tape, PyObject *third, PyObject *fourth)
-{
-    Caught caught;
-    catch_error(&caught);
-    PyObject *done = PyObject_CallFunctionObjArgs(step->failed, tape, caught.error, third, fourth, NULL);
-    leave_except(&caught);
-    if (done == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) /* interrupted */
-        drop_error(&caught);
-    else {
-        PyErr_Clear();
-        raise_again(&caught);
-    }
-    Py_XDECREF(done);
-}
-
+/* The attributes of `request` and the tape on it, new references, when this seam is to write on it; else 0. */
 static int
-is_told(int also_interrupts)
+in_hand(Seam *seam, PyObject *request, PyObject **attributes, Fields **tape)
 {
-    return PyErr_ExceptionMatches(PyExc_Exception)
-           || (also_interrupts
-               && (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) || PyErr_ExceptionMatches(PyExc_SystemExit)));
-}
-
-static PyObject *
-thread(void)
-{
-    return PyLong_FromUnsignedLong(PyThread_get_thread_ident());
-}
-
-static void
-write_field(PyObject **field, PyObject *value)
-{
-    if (value == NULL)
-        PyErr_Clear();
-    else
-        Py_XSETREF(*field, value);
-}
-
-/* The attributes of `request` and the tape on it, new references; 0 when there is none, or `request` is of an odd kind. */
-static int
-in_hand(State *state, PyObject *request, PyObject **attributes, Fields **tape)
-{
+    State *state = seam->state;
     if (Py_TYPE(request)->tp_getattro != PyObject_GenericGetAttr)
         return 0;
     *attributes = PyObject_GenericGetDict(request, NULL);
     PyObject *found = *attributes == NULL ? NULL : PyDict_GetItemWithError(*attributes, state->name[N_TAPE]);
     if (found != NULL && PyObject_TypeCheck(found, state->fields)) {
-        *tape = (Fields *)Py_NewRef(found);
-        return 1;
+        *tape = (Fields *)found;
+        PyObject *slots = (*tape)->slots;
+        if ((*tape)->chain == seam->chain && slots != NULL && PyList_CheckExact(slots)
+            && PyList_GET_SIZE(slots) >= seam->base + STRIDE && PyList_GET_ITEM(slots, seam->base) == state->zero) {
+            Py_INCREF(found);
+            return 1;
+        }
     }
-    if (found == NULL)
+    else if (found == NULL)
         PyErr_Clear();
     Py_CLEAR(*attributes);
     return 0;
 }
 
-/* -- the seam -- */
-
-/* The same, when the seam is to write on the tape. */
-static int
-at_seam(Step *seam, PyObject *request, PyObject **attributes, Fields **tape)
-{
-    if (!in_hand(seam->state, request, attributes, tape))
-        return 0;
-    PyObject *slots = (*tape)->slots;
-    if ((*tape)->chain == seam->chain && slots != NULL && PyList_CheckExact(slots)
-        && PyList_GET_SIZE(slots) >= seam->base + STRIDE && PyList_GET_ITEM(slots, seam->base) == seam->state->zero)
-        return 1;
-    Py_CLEAR(*tape);
-    Py_CLEAR(*attributes);
-    return 0;
-}
-
 static void
-stamp(Step *seam, PyObject *slots, Py_ssize_t place)
+stamp(Seam *seam, PyObject *slots, Py_ssize_t place)
 {
     PyObject *moment = PyObject_CallNoArgs(seam->state->now);
     if (moment == NULL)
@@ -665,11 +613,11 @@ stamp(Step *seam, PyObject *slots, Py_ssize_t place)
 
 /* The layer raised: the response that Django makes of it, or NULL with the error that goes on. */
 static PyObject *
-answer_error(Step *seam, PyObject *request, Fields *tape)
+answer_error(Seam *seam, PyObject *request, Fields *tape)
 {
     Caught caught;
     catch_error(&caught);
-    PyObject *response = PyObject_CallFunctionObjArgs(seam->failed, request, caught.error, tape, seam->position, NULL);
+    PyObject *response = PyObject_CallFunctionObjArgs(seam->answers, request, caught.error, tape, seam->position, NULL);
     leave_except(&caught);
     if (response == seam->passes) {
         Py_CLEAR(response);
@@ -682,7 +630,7 @@ answer_error(Step *seam, PyObject *request, Fields *tape)
 
 /* Write down what differs now that `response` came out. */
 static int
-write_down(Step *seam, Fields *tape, PyObject *slots, PyObject *attributes, PyObject *response)
+write_down(Seam *seam, Fields *tape, PyObject *slots, PyObject *attributes, PyObject *response)
 {
     State *state = seam->state;
     if (!is_as_wide(tape, attributes)) {
@@ -708,10 +656,10 @@ write_down(Step *seam, Fields *tape, PyObject *slots, PyObject *attributes, PyOb
 static PyObject *
 call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywords)
 {
-    Step *seam = (Step *)self;
+    Seam *seam = (Seam *)self;
     PyObject *attributes;
     Fields *tape;
-    if (PyVectorcall_NARGS(given) != 1 || keywords != NULL || !at_seam(seam, args[0], &attributes, &tape))
+    if (PyVectorcall_NARGS(given) != 1 || keywords != NULL || !in_hand(seam, args[0], &attributes, &tape))
         return PyObject_Vectorcall(seam->pure, args, given, keywords);
     PyObject *request = args[0], *slots = Py_NewRef(tape->slots);
     if (!is_as_wide(tape, attributes)) {
@@ -744,306 +692,61 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
     return response;
 }
 
-/* -- process_view -- */
-
-static PyObject *
-hook_event(Step *hook, PyObject *start, PyObject *end, PyObject *answer, PyObject *after)
-{
-    State *state = hook->state;
-    PyObject *ident = thread();
-    if (ident == NULL)
-        return NULL;
-    PyObject *event = PyTuple_Pack(12, hook->kind, start, end, ident, hook->position, hook->known,
-                                   answer == Py_None ? Py_False : Py_True, after, Py_None, state->zero, state->zero, Py_None);
-    Py_DECREF(ident);
-    return event;
-}
-
-static int
-write_hook(Step *hook, Fields *tape, PyObject *attributes, PyObject *answer, PyObject *start, PyObject *end)
-{
-    PyObject *after = is_as_wide(tape, attributes) ? Py_NewRef(Py_None) : look(hook->state, tape, attributes);
-    PyObject *event = after == NULL ? NULL : hook_event(hook, start, end, answer, after);
-    int failed = event == NULL;
-    if (event != NULL) {
-        if (tape->events != NULL && PyList_CheckExact(tape->events) && PyList_GET_SIZE(tape->events) < hook->limit)
-            failed = PyList_Append(tape->events, event);
-        else if (tape->dropped != NULL)
-            write_field(&tape->dropped, PyNumber_Add(tape->dropped, Py_True));
-    }
-    Py_XDECREF(event);
-    Py_XDECREF(after);
-    return failed ? -1 : 0;
-}
-
-static PyObject *
-call_view_hook(PyObject *self, PyObject *const *args, size_t given, PyObject *keywords)
-{
-    Step *hook = (Step *)self;
-    PyObject *attributes;
-    Fields *tape;
-    if (PyVectorcall_NARGS(given) != 4 || keywords != NULL || !in_hand(hook->state, args[0], &attributes, &tape))
-        return PyObject_Vectorcall(hook->pure, args, given, keywords);
-    PyObject *start = NULL, *answer = NULL;
-    if (tape->chain == hook->chain && tape->off != NULL && PyTuple_CheckExact(tape->off) && !PyTuple_GET_SIZE(tape->off))
-        start = PyObject_CallNoArgs(hook->state->now);
-    if (start == NULL) {
-        PyErr_Clear();
-        answer = PyObject_Vectorcall(hook->pure, args, given, NULL);
-    }
-    else {
-        answer = PyObject_Vectorcall(hook->called, args, given, NULL);
-        if (answer != NULL) {
-            PyObject *end = PyObject_CallNoArgs(hook->state->now);
-            if (end == NULL || write_hook(hook, tape, attributes, answer, start, end) < 0)
-                note_fault(hook);
-            Py_XDECREF(end);
-        }
-        else if (is_told(0))
-            note_error(hook, tape, hook->position, start);
-        Py_DECREF(start);
-    }
-    Py_DECREF(tape);
-    Py_DECREF(attributes);
-    return answer;
-}
-
-/* -- the view -- */
-
-static PyObject *
-call_view(PyObject *self, PyObject *const *args, size_t given, PyObject *keywords)
-{
-    Step *view = (Step *)self;
-    PyObject *attributes;
-    Fields *tape;
-    if (PyVectorcall_NARGS(given) < 1 || !in_hand(view->state, args[0], &attributes, &tape))
-        return PyObject_Vectorcall(view->pure, args, given, keywords);
-    write_field(&tape->view_thread, thread());
-    write_field(&tape->view_start, PyObject_CallNoArgs(view->state->now));
-    PyObject *response = PyObject_Vectorcall(view->called, args, given, keywords);
-    if (response == NULL && is_told(1))
-        note_error(view, tape, NULL, NULL);
-    if (response != NULL)
-        write_field(&tape->view_end, PyObject_CallNoArgs(view->state->now));
-    else {
-        PyObject *type, *error, *traceback;
-        PyErr_Fetch(&type, &error, &traceback);
-        write_field(&tape->view_end, PyObject_CallNoArgs(view->state->now));
-        PyErr_Restore(type, error, traceback);
-    }
-    Py_DECREF(tape);
-    Py_DECREF(attributes);
-    return response;
-}
-
-/* BaseHandler.make_view_atomic(handler, view): what it gives, timed. `known` has the timed views by the id of what is timed,
-   `failed(made, last=...)` makes one. */
-static PyObject *
-call_view_maker(PyObject *self, PyObject *const *args, size_t given, PyObject *keywords)
-{
-    Step *maker = (Step *)self;
-    State *state = maker->state;
-    PyObject *tape_found = NULL;
-    if (PyVectorcall_NARGS(given) != 2 || keywords != NULL)
-        return PyObject_Vectorcall(maker->pure, args, given, keywords);
-    PyObject *made = PyObject_Vectorcall(maker->called, args, given, NULL);
-    if (made == NULL || PyContextVar_Get(maker->current, NULL, &tape_found) < 0)
-        return made == NULL ? NULL : (note_fault(maker), made);
-    PyObject *timed = NULL, *both = NULL;
-    if (tape_found != NULL && PyObject_TypeCheck(tape_found, state->fields)) {
-        Fields *tape = (Fields *)tape_found;
-        if (tape->view_made == state->zero && tape->open == Py_True) {
-            PyObject *key = PyLong_FromVoidPtr(made), *last = made == args[1] ? Py_True : Py_False;
-            both = PyTuple_Pack(2, args[1], made == args[1] ? Py_False : Py_True);
-            if (key != NULL && both != NULL) {
-                write_field(&tape->view, Py_NewRef(both));
-                timed = Py_XNewRef(PyDict_GetItemWithError(maker->known, key));
-                if (timed == NULL && !PyErr_Occurred())
-                    timed = PyObject_CallFunctionObjArgs(maker->failed, made, last, NULL);
-            }
-            if (timed == NULL)
-                note_fault(maker);
-            else
-                write_field(&tape->view_made, PyObject_CallNoArgs(state->now));
-            Py_XDECREF(key);
-            Py_XDECREF(both);
-        }
-    }
-    Py_XDECREF(tape_found);
-    if (timed == NULL)
-        return made;
-    Py_DECREF(made);
-    return timed;
-}
-
-/* -- the resolver: BaseHandler.resolve_request(handler, request) -- */
-
-static int
-write_urlconf(State *state, Fields *tape, PyObject *request, PyObject *attributes)
-{
-    PyObject *urlconf = Py_XNewRef(PyDict_GetItemWithError(attributes, state->name[N_URLCONF]));
-    if (urlconf == NULL && !PyErr_Occurred() && PyObject_HasAttr((PyObject *)Py_TYPE(request), state->name[N_URLCONF]))
-        urlconf = PyObject_GetAttr(request, state->name[N_URLCONF]);
-    if (urlconf == NULL) {
-        if (PyErr_Occurred())
-            return -1;
-        urlconf = Py_NewRef(Py_None);
-    }
-    Py_XSETREF(tape->urlconf, urlconf);
-    return 0;
-}
-
-static PyObject *
-call_resolver(PyObject *self, PyObject *const *args, size_t given, PyObject *keywords)
-{
-    Step *resolver = (Step *)self;
-    State *state = resolver->state;
-    PyObject *attributes;
-    Fields *tape;
-    if (PyVectorcall_NARGS(given) != 2 || keywords != NULL || !in_hand(state, args[1], &attributes, &tape))
-        return PyObject_Vectorcall(resolver->pure, args, given, keywords);
-    PyObject *match = NULL;
-    if (write_urlconf(state, tape, args[1], attributes) < 0) {
-        PyErr_Clear();
-        match = PyObject_Vectorcall(resolver->pure, args, given, NULL);
-    }
-    else {
-        write_field(&tape->resolve_start, PyObject_CallNoArgs(state->now));
-        match = PyObject_Vectorcall(resolver->called, args, given, NULL);
-        if (match != NULL) {
-            write_field(&tape->resolve_end, PyObject_CallNoArgs(state->now));
-            write_field(&tape->match, Py_NewRef(match));
-        }
-        else if (is_told(0))
-            note_error(resolver, tape, NULL, NULL);
-    }
-    Py_DECREF(tape);
-    Py_DECREF(attributes);
-    return match;
-}
-
-/* -- making them -- */
-
-static PyObject *
-new_step(PyObject *self, vectorcallfunc work)
-{
-    State *state = PyModule_GetState(self);
-    Step *step = (Step *)state->step->tp_alloc(state->step, 0);
-    if (step == NULL)
-        return NULL;
-    PyObject_GC_UnTrack(step); /* until it holds its parts */
-    step->vectorcall = work;
-    step->state = state;
-    return (PyObject *)step;
-}
-
-static PyObject *
-with_parts(Step *step, int fine)
-{
-#define HOLD(part) Py_XINCREF(step->part);
-    PARTS(HOLD)
-    PyObject_GC_Track(step);
-    if (!fine)
-        Py_CLEAR(step);
-    return (PyObject *)step;
-}
-
-/* seam(pure, called, chain, position, failed, passes, left, fault) */
+/* seam(pure, called, chain, position, answers, passes, left, fault) */
 static PyObject *
 make_seam(PyObject *self, PyObject *args)
 {
-    Step *step = (Step *)new_step(self, call_layer);
-    if (step == NULL)
+    State *state = PyModule_GetState(self);
+    PyObject *pure, *called, *chain, *position, *answers, *passes, *left, *fault;
+    if (!PyArg_ParseTuple(args, "OOOO!OOOO:seam", &pure, &called, &chain, &PyLong_Type, &position, &answers, &passes, &left,
+                          &fault))
         return NULL;
-    int fine = PyArg_ParseTuple(args, "OOOO!OOOO:seam", &step->pure, &step->called, &step->chain, &PyLong_Type,
-                                &step->position, &step->failed, &step->passes, &step->left, &step->fault);
-    Py_ssize_t position = fine ? PyLong_AsSsize_t(step->position) : 0;
-    if (position < 0 || position > PY_SSIZE_T_MAX / (2 * STRIDE)) {
-        PyErr_Format(PyExc_ValueError, "no layer can stand at %R", step->position);
-        fine = 0;
-    }
-    step->base = position * STRIDE;
-    return with_parts(step, fine);
-}
-
-/* view_hook(pure, called, chain, position, kind, name, limit, failed, fault) */
-static PyObject *
-make_view_hook(PyObject *self, PyObject *args)
-{
-    Step *step = (Step *)new_step(self, call_view_hook);
-    if (step == NULL)
+    Py_ssize_t number = PyLong_AsSsize_t(position);
+    if (number < 0 || number > PY_SSIZE_T_MAX / (2 * STRIDE))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "no layer can stand at %R", position);
+    Seam *seam = (Seam *)state->seam->tp_alloc(state->seam, 0);
+    if (seam == NULL)
         return NULL;
-    int fine = PyArg_ParseTuple(args, "OOOOOOnOO:view_hook", &step->pure, &step->called, &step->chain, &step->position,
-                                &step->kind, &step->known, &step->limit, &step->failed, &step->fault);
-    return with_parts(step, fine);
-}
-
-/* view(pure, called, failed) */
-static PyObject *
-make_view(PyObject *self, PyObject *args)
-{
-    Step *step = (Step *)new_step(self, call_view);
-    if (step == NULL)
-        return NULL;
-    int fine = PyArg_ParseTuple(args, "OOO:view", &step->pure, &step->called, &step->failed);
-    return with_parts(step, fine);
-}
-
-/* view_maker(pure, called, current, known, learn, fault) */
-static PyObject *
-make_view_maker(PyObject *self, PyObject *args)
-{
-    Step *step = (Step *)new_step(self, call_view_maker);
-    if (step == NULL)
-        return NULL;
-    int fine = PyArg_ParseTuple(args, "OOO!O!OO:view_maker", &step->pure, &step->called, &PyContextVar_Type, &step->current,
-                                &PyDict_Type, &step->known, &step->failed, &step->fault);
-    return with_parts(step, fine);
-}
-
-/* resolver(pure, called, failed) */
-static PyObject *
-make_resolver(PyObject *self, PyObject *args)
-{
-    Step *step = (Step *)new_step(self, call_resolver);
-    if (step == NULL)
-        return NULL;
-    int fine = PyArg_ParseTuple(args, "OOO:resolver", &step->pure, &step->called, &step->failed);
-    return with_parts(step, fine);
+    seam->vectorcall = call_layer;
+    seam->state = state;
+    seam->base = number * STRIDE;
+#define HOLD(part) seam->part = Py_NewRef(part);
+    PARTS(HOLD)
+    return (PyObject *)seam;
 }
 
 static int
-step_traverse(PyObject *self, visitproc visit, void *arg)
+seam_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    Step *step = (Step *)self;
+    Seam *seam = (Seam *)self;
     Py_VISIT(Py_TYPE(self));
-#define VISIT_PART(part) Py_VISIT(step->part);
+#define VISIT_PART(part) Py_VISIT(seam->part);
     PARTS(VISIT_PART)
     return 0;
 }
 
-/* No tp_clear: what is called may not lose its parts. A cycle through a step is broken at the chain or the layer in it. */
+/* No tp_clear: what is called may not lose its parts. A cycle through a seam is broken at the chain or the layer in it. */
 
 static void
-step_dealloc(PyObject *self)
+seam_dealloc(PyObject *self)
 {
-    Step *step = (Step *)self;
+    Seam *seam = (Seam *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (step->weak != NULL)
+    if (seam->weak != NULL)
         PyObject_ClearWeakRefs(self);
-#define CLEAR_PART(part) Py_CLEAR(step->part);
+#define CLEAR_PART(part) Py_CLEAR(seam->part);
     PARTS(CLEAR_PART)
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-/* -- to whoever asks, a step is the function that it stands for -- */
+/* To whoever asks, a seam is the function that it stands for. */
 
 static PyObject *
-step_getattro(PyObject *self, PyObject *name)
+seam_getattro(PyObject *self, PyObject *name)
 {
-    PyObject *found = PyObject_GetAttr(((Step *)self)->pure, name);
+    PyObject *found = PyObject_GetAttr(((Seam *)self)->pure, name);
     if (found != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
         return found;
     PyObject *type, *error, *traceback;
@@ -1060,54 +763,54 @@ step_getattro(PyObject *self, PyObject *name)
 }
 
 static int
-step_setattro(PyObject *self, PyObject *name, PyObject *value)
+seam_setattro(PyObject *self, PyObject *name, PyObject *value)
 {
-    return PyObject_SetAttr(((Step *)self)->pure, name, value);
+    return PyObject_SetAttr(((Seam *)self)->pure, name, value);
 }
 
 static PyObject *
-step_repr(PyObject *self)
+seam_repr(PyObject *self)
 {
-    return PyObject_Repr(((Step *)self)->pure);
+    return PyObject_Repr(((Seam *)self)->pure);
 }
 
 static PyObject *
-step_bound(PyObject *self, PyObject *instance, PyObject *owner)
+seam_bound(PyObject *self, PyObject *instance, PyObject *owner)
 {
     return instance == NULL || instance == Py_None ? Py_NewRef(self) : PyMethod_New(self, instance);
 }
 
 static PyObject *
-step_itself(PyObject *self, PyObject *Py_UNUSED(ignored))
+seam_itself(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     return Py_NewRef(self);
 }
 
-static PyMethodDef step_methods[] = {
-    {"__copy__", step_itself, METH_NOARGS, NULL},
-    {"__deepcopy__", step_itself, METH_O, NULL},
+static PyMethodDef seam_methods[] = {
+    {"__copy__", seam_itself, METH_NOARGS, NULL},
+    {"__deepcopy__", seam_itself, METH_O, NULL},
     {NULL}
 };
 
-static PyType_Slot step_slots[] = {
+static PyType_Slot seam_slots[] = {
     {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_traverse, step_traverse},
-    {Py_tp_dealloc, step_dealloc},
-    {Py_tp_getattro, step_getattro},
-    {Py_tp_setattro, step_setattro},
-    {Py_tp_repr, step_repr},
-    {Py_tp_descr_get, step_bound},
-    {Py_tp_members, step_members},
-    {Py_tp_methods, step_methods},
+    {Py_tp_traverse, seam_traverse},
+    {Py_tp_dealloc, seam_dealloc},
+    {Py_tp_getattro, seam_getattro},
+    {Py_tp_setattro, seam_setattro},
+    {Py_tp_repr, seam_repr},
+    {Py_tp_descr_get, seam_bound},
+    {Py_tp_members, seam_members},
+    {Py_tp_methods, seam_methods},
     {0, NULL}
 };
 
-static PyType_Spec step_spec = {
+static PyType_Spec seam_spec = {
     .name = "builtins.function",
-    .basicsize = sizeof(Step),
+    .basicsize = sizeof(Seam),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE
              | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_METHOD_DESCRIPTOR,
-    .slots = step_slots,
+    .slots = seam_slots,
 };
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
@@ -1115,10 +818,6 @@ static PyType_Spec step_spec = {
 static PyMethodDef module_methods[] = {
     {"snapshot", (PyCFunction)(void (*)(void))snapshot, METH_FASTCALL, NULL},
     {"seam", make_seam, METH_VARARGS, NULL},
-    {"view_hook", make_view_hook, METH_VARARGS, NULL},
-    {"view", make_view, METH_VARARGS, NULL},
-    {"view_maker", make_view_maker, METH_VARARGS, NULL},
-    {"resolver", make_resolver, METH_VARARGS, NULL},
     {NULL}
 };
 
@@ -1145,8 +844,8 @@ module_exec(PyObject *self)
     state->fields = (PyTypeObject *)PyType_FromModuleAndSpec(self, &fields_spec, NULL);
     if (state->fields == NULL || PyModule_AddType(self, state->fields) < 0)
         return -1;
-    state->step = (PyTypeObject *)PyType_FromModuleAndSpec(self, &step_spec, NULL);
-    return state->step == NULL ? -1 : 0;
+    state->seam = (PyTypeObject *)PyType_FromModuleAndSpec(self, &seam_spec, NULL);
+    return state->seam == NULL ? -1 : 0;
 }
 
 static int
@@ -1154,17 +853,17 @@ module_traverse(PyObject *self, visitproc visit, void *arg)
 {
     State *state = PyModule_GetState(self);
     Py_VISIT(state->fields);
-    Py_VISIT(state->step);
+    Py_VISIT(state->seam);
     return 0;
 }
 
-/* Only what can be part of a cycle: a step may still be called while the collector clears the rest. */
+/* Only what can be part of a cycle: a seam may still be called while the collector clears the rest. */
 static int
 module_clear(PyObject *self)
 {
     State *state = PyModule_GetState(self);
     Py_CLEAR(state->fields);
-    Py_CLEAR(state->step);
+    Py_CLEAR(state->seam);
     return 0;
 }
 

@@ -13,7 +13,6 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import pytest
-from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.test import RequestFactory
@@ -162,7 +161,6 @@ def test_a_tape_that_is_let_go_of_is_as_it_began() -> None:
         (lambda tape: tape.left_behind([], None, {}), TypeError),
         (lambda tape: half.seam(None), TypeError),
         (lambda tape: half.seam(*[None] * 3, -1, *[None] * 4), ValueError),
-        (lambda tape: half.resolver(), TypeError),
         (lambda tape: half.snapshot(), TypeError),
     ],
 )
@@ -225,14 +223,6 @@ def test_as_an_attribute_of_a_class_it_is_a_method(handed: Any) -> None:
     assert instance.respond.__self__ is instance
     with pytest.raises(TypeError):
         instance.respond(RequestFactory().get("/"))
-
-
-def test_djangos_own_methods_are_functions_to_whoever_asks() -> None:
-    for name in ("resolve_request", "make_view_atomic"):
-        method = getattr(BaseHandler, name)
-        assert inspect.isfunction(method)
-        assert method.__qualname__ == f"BaseHandler.{name}"
-        assert inspect.getsource(method).strip().startswith(f"def {name}(")
 
 
 class Around:

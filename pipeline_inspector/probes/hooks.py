@@ -12,7 +12,7 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
 
-from pipeline_inspector import compiled, faults
+from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
 from pipeline_inspector.probes.layers import in_core, snapshot
 from pipeline_inspector.recording.chain import LoadedChain, LoadedLayer
@@ -40,8 +40,7 @@ def wrap_lists(handler: Any, chain: LoadedChain) -> None:
 
 
 def _timed(hook: Hook, chain: LoadedChain, layer: LoadedLayer, name: str) -> Hook:
-    wrapper_is_async = iscoroutinefunction(hook)
-    if wrapper_is_async:
+    if iscoroutinefunction(hook):
         wrapper = _async_hook(hook, chain, layer.position, name)
     elif name == "process_view":
         wrapper = _sync_view_hook(hook, chain, layer.position)
@@ -50,25 +49,7 @@ def _timed(hook: Hook, chain: LoadedChain, layer: LoadedLayer, name: str) -> Hoo
     timed = update_wrapper(wrapper, hook)
     if hasattr(hook, "__self__"):
         timed.__self__ = hook.__self__  # type: ignore[attr-defined]
-    if compiled.half is None or wrapper_is_async or name != "process_view":
-        return timed
-    return _compiled_view_hook(timed, hook, chain, layer.position)
-
-
-def _compiled_view_hook(timed: Hook, hook: Hook, chain: LoadedChain, position: int) -> Hook:
-    if not chain.learn_beginning(hook, position):
-        return timed
-
-    def failed(tape: Tape, error: Exception, _: int, start: int) -> None:
-        _failed(tape, error, position, "process_view", start)
-
-    parts = timed, hook, chain, position, HOOK, "process_view", EVENT_LIMIT, failed, _fault
-    whole: Hook = compiled.half.view_hook(*parts)  # type: ignore[union-attr]
-    return whole
-
-
-def _fault(fault: Exception) -> None:
-    faults.note("probes: hook", fault)
+    return timed
 
 
 def _sync_view_hook(hook: Hook, chain: LoadedChain, position: int) -> Hook:

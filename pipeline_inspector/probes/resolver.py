@@ -6,7 +6,7 @@ from typing import Any
 from django.core.handlers.base import BaseHandler
 from django.urls import Resolver404
 
-from pipeline_inspector import compiled, faults
+from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
 from pipeline_inspector.recording.tape import Tape, now
 
@@ -29,21 +29,15 @@ def install() -> None:
         try:
             match = original(self, request)
         except Exception as error:
-            _failed(tape, error)
+            tape.resolve_end = now()
+            met(tape, error, ("resolver", 0))
+            _keep_tried(tape, error)
             raise
         tape.resolve_end = now()
         tape.match = match
         return match
 
-    if compiled.half is not None:
-        resolve_request = compiled.half.resolver(resolve_request, original, _failed)
     BaseHandler.resolve_request = resolve_request  # type: ignore[method-assign]
-
-
-def _failed(tape: Tape, error: Exception) -> None:
-    tape.resolve_end = now()
-    met(tape, error, ("resolver", 0))
-    _keep_tried(tape, error)
 
 
 def _keep_tried(tape: Tape, error: Exception) -> None:

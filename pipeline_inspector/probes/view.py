@@ -13,9 +13,9 @@ from asgiref.sync import iscoroutinefunction
 from django.core.handlers.base import BaseHandler
 from django.views import View as ClassView
 
-from pipeline_inspector import compiled, faults
+from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
-from pipeline_inspector.recording.tape import Tape, current, now, tape_in_hand
+from pipeline_inspector.recording.tape import now, tape_in_hand
 from pipeline_inspector.recording.views import class_of
 
 View = Callable[..., Any]
@@ -39,24 +39,14 @@ def install() -> None:
             return made
         try:
             tape.view = view, made is not view
-            timed = _known.get(id(made)) or _first(made, made is view)
+            timed = _known.get(id(made)) or _learn(made, last=made is view)
             tape.view_made = now()
         except Exception as fault:
-            _fault(fault)
+            faults.note("probes: view", fault)
             return made
         return timed
 
-    if compiled.half is not None:
-        make_view_atomic = compiled.half.view_maker(make_view_atomic, original, current, _known, _first, _fault)
     BaseHandler.make_view_atomic = make_view_atomic  # type: ignore[method-assign]
-
-
-def _first(made: View, last: bool) -> View:
-    return _learn(made, last=last)
-
-
-def _fault(fault: Exception) -> None:
-    faults.note("probes: view", fault)
 
 
 @cache
@@ -113,19 +103,12 @@ def _sync_view(view: View) -> View:
         try:
             return view(request, *args, **kwargs) if args or kwargs else view(request)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
-            _failed(tape, error)
+            met(tape, error, ("view", 0))
             raise
         finally:
             tape.view_end = now()
 
-    if compiled.half is None:
-        return timed
-    whole: View = compiled.half.view(timed, view, _failed)
-    return whole
-
-
-def _failed(tape: Tape, error: BaseException) -> None:
-    met(tape, error, ("view", 0))
+    return timed
 
 
 def _async_view(view: View) -> View:
@@ -141,7 +124,7 @@ def _async_view(view: View) -> View:
         try:
             return await (view(request, *args, **kwargs) if args or kwargs else view(request))
         except (Exception, KeyboardInterrupt, SystemExit) as error:
-            _failed(tape, error)
+            met(tape, error, ("view", 0))
             raise
         finally:
             tape.view_end = now()

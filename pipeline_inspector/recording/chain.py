@@ -96,7 +96,7 @@ class LoadedChain:
         self.template: list[Any] = []
         self.learning = LEARNING
         self.watched: tuple[str, ...] = ()
-        self._beginnings: dict[CodeType, list[tuple[Any, int]]] = {}
+        self._beginnings: dict[CodeType, list[Any]] = {}
         self._described: Plan | None = None
         self._templates: dict[frozenset[str], tuple[list[Any], tuple[str, ...]]] = {}
 
@@ -114,23 +114,22 @@ class LoadedChain:
         if name not in self.watched and len(self.watched) < WATCHED_AT_MOST:
             self.watched = (*self.watched, name)
 
-    def learn_beginning(self, called: Any, hook_of: int = 0) -> bool:
-        """Know the frames with which ``called`` begins: a layer, the core, or a hook of the layer at ``hook_of``. False when
-        there are none."""
+    def learn_beginning(self, called: Any) -> bool:
+        """Know the frames with which ``called``, a layer or the core, begins; False when there are none."""
         beginning = begins_with(called)
         if beginning is None:
             return False
         code, instance = beginning
-        self._beginnings.setdefault(code, []).append((instance, hook_of))
+        self._beginnings.setdefault(code, []).append(instance)
         return True
 
-    def begins_at(self, frame: FrameType) -> int | None:
-        """0 when a layer or the core begins with ``frame``, the position of its layer when a hook does; else None."""
-        known = self._beginnings.get(frame.f_code)
-        if known is None:
-            return None
+    def begins_at(self, frame: FrameType) -> bool:
+        """Does a layer, or the core, begin with ``frame``?"""
+        instances = self._beginnings.get(frame.f_code)
+        if instances is None:
+            return False
         first = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
-        return next((hook_of for instance, hook_of in known if instance is None or instance is first), None)
+        return any(instance is None or instance is first for instance in instances)
 
     def slots(self, off: frozenset[str]) -> tuple[list[Any], tuple[str, ...]]:
         """A template of slots with the layers named in ``off`` marked, and the ids of those that this chain has."""

@@ -27,8 +27,8 @@ _BOUNDARIES = tuple(
         "middleware.py",
     )
 )
-"""Beyond a frame of these files another layer's code stands. What is compiled has no frame: there the chain knows with which
-frame a layer, the core or a hook begins."""
+"""Beyond a frame of these files another layer's code stands. A compiled seam has no frame: there the chain
+knows with which frame a layer, or the core, begins."""
 
 _DEEPEST = range(400)
 
@@ -57,7 +57,7 @@ class Survey:
             awaited = self._lent.get(tape.thread)
         suspended = list(awaiting(awaited))[::-1]
         frames = self._at.get(tape.number) or suspended
-        return Stand(_line(frames, tape), _hook(frames, tape) or _hook(suspended, tape))
+        return Stand(_line(frames, tape), _hook(frames) or _hook(suspended))
 
     def _look(self, thread: int, frame: FrameType | None) -> None:
         """Find whose request a thread works for, from its innermost frame outward, and the coroutine it is lent to."""
@@ -133,16 +133,11 @@ def _line(frames: list[FrameType], tape: Tape) -> str:
         if belongs_to_user(file):
             return f"{file}:{frame.f_lineno}"
         innermost = innermost or (None if file.startswith(OURS) else frame)
-        if tape.chain.begins_at(frame) is not None:
+        if tape.chain.begins_at(frame):
             break
     return f"{innermost.f_code.co_filename}:{innermost.f_lineno}" if innermost is not None else ""
 
 
-def _hook(frames: list[FrameType], tape: Tape) -> int:
-    for frame in frames:
-        if frame.f_code.co_filename == _HOOKS and "position" in frame.f_locals:
-            return int(frame.f_locals["position"])
-        hook_of: int | None = tape.chain.begins_at(frame)
-        if hook_of:
-            return hook_of
-    return 0
+def _hook(frames: list[FrameType]) -> int:
+    hooks = (frame for frame in frames if frame.f_code.co_filename == _HOOKS)
+    return next((frame.f_locals["position"] for frame in hooks if "position" in frame.f_locals), 0)
