@@ -246,3 +246,54 @@ def test_what_is_not_the_sites_own_stands_at_its_innermost_line(interface: str) 
     with standing(interface, names["view"], "only_sync") as row:
         assert row.where is not None
         assert row.where.startswith((f"{threading.__file__}:", "/lib/python3/site-packages/other/views.py:2"))
+
+
+OF_OTHERS = """
+from functools import partial
+from django.utils.deprecation import MiddlewareMixin
+
+def stand():
+    here.set() or go.wait(10)
+
+def function(get_response):
+    def layer(request):
+        stand()
+        return get_response(request)
+    return layer
+
+class Mixin(MiddlewareMixin):
+    def process_request(self, request):
+        stand()
+
+class Callable:
+    def __init__(self, get_response):
+        self.get_response = get_response
+    def __call__(self, request):
+        stand()
+        return self.get_response(request)
+
+def bound(get_response):
+    return Callable(get_response).__call__
+
+def answer(get_response, request):
+    stand()
+    return get_response(request)
+
+def in_part(get_response):
+    return partial(answer, get_response)
+"""
+
+
+@pytest.mark.usefixtures("at_once")
+@both
+@pytest.mark.parametrize("kind", ["function", "Mixin", "Callable", "bound", "in_part"])
+def test_a_layer_of_others_stands_at_its_own_line_and_not_at_that_of_a_layer_around_it(
+    interface: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: dict[str, Any] = {"here": here, "go": go, "__name__": "other.layers"}
+    exec(compile(OF_OTHERS, "/lib/python3/site-packages/other/layers.py", "exec"), names)
+    monkeypatch.setitem(globals(), "of_others", names[kind])
+    with standing(interface, plain, "only_sync", "of_others", "only_sync") as row:
+        assert row.layer_now == BY + "of_others"
+        assert row.where is not None
+        assert row.where.startswith((f"{threading.__file__}:", "/lib/python3/site-packages/other/layers.py:"))
