@@ -10,6 +10,10 @@ PYTEST_ARGS ?= --numprocesses 2 --dist loadfile --reruns 1 --rerun-show-tracebac
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
 SITE := http://127.0.0.1:$(PORT)
+BUILT_FROM := pyproject.toml hatch_build.py pipeline_inspector/_compiled.c
+
+# What these test is there twice: compiled, and in Python for where it is not.
+OF_BOTH_HALVES := tests/scenarios tests/recording tests/probes/test_layers.py tests/test_identity.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench conformance needs wheel clean
@@ -31,13 +35,13 @@ $(PY):
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment. On Debian: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/.demo: pyproject.toml | $(PY)
+$(VENV)/.demo: $(BUILT_FROM) | $(PY)
 	@echo "Installing the demo into $(VENV)"
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
 	@$(PIP) --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(PY)
+$(VENV)/.test: $(BUILT_FROM) | $(PY)
 	@echo "Installing the test extras into $(VENV)"
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
 	@$(PIP) --editable '.[test]'
@@ -63,6 +67,7 @@ lint: $(VENV)/.test
 # installed copy is the one imported; tests/conftest.py refuses to run when it is not.
 test: lint needs wheel
 	@PIPELINE_INSPECTOR_UNDER_TEST=wheel $(VENV)/bin/pytest $(PYTEST_ARGS)
+	@PIPELINE_INSPECTOR_UNDER_TEST=wheel PIPELINE_INSPECTOR_PURE=1 $(VENV)/bin/pytest $(PYTEST_ARGS) $(OF_BOTH_HALVES)
 
 needs: $(VENV)/.test
 	@$(PY) tests/needs.py

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import sockets_load
 from benchmarks.peers import PYTHON, ROOT, environment, prepare, scratch, subjects
 from benchmarks.tools import TOOLS
+from pipeline_inspector import compiled
 
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -145,7 +146,11 @@ def main() -> None:
         print(section, flush=True)
         told.append(section)
 
-    tell(f"Python {platform.python_version()}, {platform.system()}, {rounds} rounds; `make bench` measures anew.\n")
+    half = "compiled" if compiled.half is not None else "Python"
+    tell(
+        f"Python {platform.python_version()}, {platform.system()}, {rounds} rounds, the {half} half of the request path; "
+        "`make bench` measures anew.\n"
+    )
     tell("### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds))
     tell("### In process, ASGI\n\n" + in_process(tools, TABLE, "asgi", rounds, seconds))
     tell(
