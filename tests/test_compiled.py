@@ -365,12 +365,12 @@ def test_nothing_is_left_of_a_request() -> None:
     try:
         with site([HERE + "Both"] * 5):
             handler = WSGIHandler()
-            for _ in range(30):
+            for _ in range(15):
                 ask()
             before = blocks()
-            for _ in range(60):
+            for _ in range(25):
                 ask()
-            assert blocks() - before < 60 * len(PATHS), "one block of memory and more for each request"
+            assert blocks() - before < 25 * len(PATHS), "one block of memory and more for each request"
             handler._middleware_chain = None
     finally:
         logging.disable(logging.NOTSET)
