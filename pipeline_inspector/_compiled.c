@@ -136,6 +136,29 @@ fields_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static void
+leave_out(PyObject *ours)
+{
+    if (ours != NULL && PyObject_GC_IsTracked(ours))
+        PyObject_GC_UnTrack(ours);
+}
+
+static PyObject *
+fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Fields *tape = (Fields *)self;
+    leave_out(self);
+    leave_out(tape->slots);
+    leave_out(tape->events);
+    leave_out(tape->came);
+    leave_out(tape->view);
+    leave_out(tape->headers);
+    leave_out(tape->response);
+    leave_out(tape->attributes);
+    leave_out(tape->transport);
+    Py_RETURN_NONE;
+}
+
 static int
 fields_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
@@ -454,6 +477,7 @@ fields_answered(PyObject *self, PyObject *const *args, Py_ssize_t given)
 static PyMethodDef fields_methods[] = {
     {"looked", fields_looked, METH_O, NULL},
     {"forget", fields_forget, METH_NOARGS, NULL},
+    {"rest", fields_rest, METH_NOARGS, NULL},
     {"left_behind", (PyCFunction)(void (*)(void))fields_left_behind, METH_FASTCALL, NULL},
     {"answered", (PyCFunction)(void (*)(void))fields_answered, METH_FASTCALL, NULL},
     {NULL}

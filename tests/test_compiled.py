@@ -8,6 +8,7 @@ import pickle
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -146,6 +147,24 @@ def test_a_tape_that_is_let_go_of_is_as_it_began() -> None:
         setattr(tape, name, "written")
     tape.forget()
     assert {name: getattr(tape, name) for name in begun} == begun
+
+
+def test_a_tape_that_waits_is_left_out_of_the_collectors_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert recorder.flush()
+    monkeypatch.setattr(recorder, "_start", lambda: None)
+    monkeypatch.setattr(recorder, "_thread", None)
+    monkeypatch.setattr(recorder, "_queue", queue := deque())
+    with site([HERE + "Both"] * 3):
+        handler = WSGIHandler()
+        through_wsgi(handler, "/")
+        handler._middleware_chain = None
+    (tape,) = queue
+    assert [gc.is_tracked(one) for one in (tape, tape.slots, tape.events, tape.transport, tape.response)] == [False] * 5
+    recorder.clear(tape)
+    assert gc.is_tracked(tape.slots)
+    queue.clear()
+    gc.collect()
+    assert sys.getrefcount(tape) == 2, "somebody besides this test holds it still"
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,10 @@ class PureFields:
         """Have everything that was not there at the beginning as it was before it was written."""
         self.__dict__ = {}
 
+    def rest(self) -> None:
+        """The tape waits until it is taken and cleared: compiled, what is its own is left out of the work of Python's
+        collector meanwhile."""
+
     def looked(self, attributes: dict[str, Any]) -> Any:
         """What there is to keep of the request's ``attributes`` at a boundary where their number is not ``width``: how many
         there are now, those that came being put before the others in ``came``; or a copy of all, where anything else was

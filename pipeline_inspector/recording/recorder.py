@@ -136,6 +136,7 @@ def finish(tape: Tape) -> None:
     if full():
         clear(tape)
         return
+    tape.rest()
     _queue.append(tape)
     if _idle or len(_queue) == BATCH:
         _wake.set()
@@ -412,7 +413,8 @@ def _after_fork() -> None:
     _starting = threading.Lock()
     _wake.clear()
     _busy.clear()
-    _queue.clear()
+    while _queue:
+        clear(_queue.popleft())
     running.clear()
 
 
