@@ -4,6 +4,7 @@ Without one, or with ``PIPELINE_INSPECTOR_PURE=1``, the package is built without
 """
 
 import os
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -22,20 +23,30 @@ class CompilingHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and say what came of it: a wheel for this Python and machine, or one for all."""
-        if self.target_name != "wheel" or not wanted():
+        if self.target_name != "wheel":
+            return
+        self.folder = Path(tempfile.mkdtemp())
+        place = Path(self.root) / f"pipeline_inspector/_compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
+        if version == "editable":
+            place.unlink(missing_ok=True)  # of other sources; who has it loaded keeps it
+        if not wanted():
             return
         try:
-            built = compiled(Path(self.root), Path(tempfile.mkdtemp()))
+            built = compiled(Path(self.root), self.folder)
         except (BaseError, CCompilerError, OSError) as error:
             self.app.display_warning(f"The compiled half is not built ({error}); the Python half does the same work.")
             return
-        place = f"pipeline_inspector/{built.name}"
         if version == "editable":
-            (Path(self.root) / place).write_bytes(built.read_bytes())
+            shutil.copy(built, place)
         else:
-            build_data["force_include"][str(built)] = place
+            build_data["force_include"][str(built)] = str(place.relative_to(self.root))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Clean up: what was built is packed."""
+        if self.target_name == "wheel":
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def wanted() -> bool:

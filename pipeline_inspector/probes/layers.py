@@ -71,18 +71,17 @@ def seam(
     """
     plain = convert(get_response if convert is _convert else _noting(get_response, chain, position))
     called = get_response if convert is _convert else plain
-    ordinary = False
     if iscoroutinefunction(get_response):
-        made = _async_seam(get_response, called, plain, chain, position, inward)
+        make = _async_seam
     elif iscoroutinefunction(inward) and position:
-        made = _unmarked_seam(get_response, called, plain, chain, position, inward)
+        make = _unmarked_seam
     else:
-        made = _sync_seam(get_response, called, plain, chain, position, inward)
-        ordinary = True
+        make = _sync_seam
+    made = make(get_response, called, plain, chain, position, inward)
     for name in ("__name__", "__qualname__"):
         setattr(made, name, getattr(plain, name, name))
     # Where a compiled seam stands, the recorder knows the layer in hand by the frame that the layer itself begins with.
-    if compiled.half is None or not ordinary or not chain.learn_beginning(get_response):
+    if compiled.half is None or make is not _sync_seam or not chain.learn_beginning(get_response):
         return made
     whole: Handler = compiled.half.seam(made, called, chain, position, respond, PASSES, left, fault)
     return whole
