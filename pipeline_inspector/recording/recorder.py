@@ -392,8 +392,7 @@ def clear(tape: Tape) -> None:
         tape.transport.forget()
     tape.forget()
     tape.slots = [0] * len(tape.slots)
-    tape.events, tape.came = [], []
-    tape.meta, tape.first = {}, {}
+    tape.events, tape.came, tape.meta, tape.first = [], [], {}, {}
     tape.headers = tape.newest = None
 
 
@@ -407,9 +406,7 @@ def _take(queue: deque[Tape], most: int) -> Iterable[Tape]:
 
 def _after_fork() -> None:
     global _thread, _starting, _idle, _turn_began
-    _thread = None
-    _idle = False
-    _turn_began = 0
+    _thread, _idle, _turn_began = None, False, 0
     _starting = threading.Lock()
     _wake.clear()
     _busy.clear()
