@@ -2,9 +2,11 @@
 comes back by itself, and misses nothing."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import TimeoutError as TooLate
 
 from tests.browser.line import Line
 from tests.browser.served import WAYS, row, start, state
@@ -95,12 +97,11 @@ def test_a_page_goes_on_when_the_code_was_reloaded(
     says(page, "live")
     server.get("/before/")
     row(page, "GET /before/ 200").wait_for()
-    while (
-        told := state(page).inner_text()
-    ) == "live":  # the reloader misses what comes before its first look at a file
+    away = state(page).and_(page.get_by_text("reconnecting", exact=True))
+    while not away.is_visible():  # the reloader misses what comes before its first look at a file
         site.write("mysite/urls.py", URLS.replace("request.path", "'reloaded'"))
-        page.wait_for_timeout(200)
-    assert told == "reconnecting"
+        with suppress(TooLate):
+            away.wait_for(timeout=4000)
     server.wait()
     assert server.get("/after/").text == "reloaded"
     row(page, "GET /after/ 200").wait_for()
