@@ -11,6 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline_inspector import middleware
 from pipeline_inspector.recording import chain, recorder
 from pipeline_inspector.recording.attributes import Told
 from pipeline_inspector.recording.tape import Tape
@@ -43,6 +44,7 @@ class Carrying(layers.Both):
 @pytest.fixture(autouse=True)
 def _learned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain, "LEARNING", 0)
+    monkeypatch.setattr(middleware, "LEARN_AGAIN", 1_000_000)
     monkeypatch.setattr(layers, "Carrying", Carrying, raising=False)
 
 
