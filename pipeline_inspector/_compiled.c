@@ -12,7 +12,7 @@
 #error "It relies on the interpreter's lock: a free-threaded Python runs the Python half."
 #endif
 
-/* Places in the slots, as in recording/tape.py. */
+/* Places in the slots, as in recording/slots.py. */
 enum { ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, HOP_START, HOP_END, STRIDE };
 
 enum {
@@ -202,23 +202,27 @@ is_as_wide(Fields *tape, PyObject *attributes)
     return tape->width != NULL && PyLong_AsSsize_t(tape->width) == PyDict_GET_SIZE(attributes);
 }
 
-/* What came, newest first, or NULL without an exception where not only new attributes came. */
+/* What came, newest first, or NULL without an exception where not only new attributes came. Making an object may run the
+   collector, and what that calls may do anything: nothing is taken as it was before. */
 static PyObject *
-new_ones(Fields *tape, PyObject *attributes, Py_ssize_t width, PyObject **newest)
+new_ones(Fields *tape, PyObject *attributes, Py_ssize_t width)
 {
     Py_ssize_t count = PyDict_GET_SIZE(attributes), place = 0, position = 0;
     PyObject *name, *value, *items = PyList_New(count - width);
     if (items == NULL)
         return NULL;
-    for (; PyDict_Next(attributes, &position, &name, &value); place++) {
+    for (; place < count && PyDict_Next(attributes, &position, &name, &value); place++) {
         if (place == width - 1 && name != tape->newest)
             break;
         if (place >= width) {
+            Py_INCREF(name);
+            Py_INCREF(value);
             PyObject *item = PyTuple_Pack(2, name, value);
+            Py_DECREF(name);
+            Py_DECREF(value);
             if (item == NULL)
                 break;
             PyList_SET_ITEM(items, count - place - 1, item);
-            *newest = name;
         }
     }
     if (place == count)
@@ -234,12 +238,12 @@ look(State *state, Fields *tape, PyObject *attributes)
     if (width == -1 && PyErr_Occurred())
         return NULL;
     if (width > 0 && width < PyDict_GET_SIZE(attributes) && tape->came != NULL && PyList_CheckExact(tape->came)) {
-        PyObject *newest = NULL, *count = PyLong_FromSsize_t(PyDict_GET_SIZE(attributes));
-        PyObject *items = count == NULL ? NULL : new_ones(tape, attributes, width, &newest);
-        if (items != NULL && PyList_SetSlice(tape->came, 0, 0, items) == 0) {
-            Py_DECREF(items);
-            Py_XSETREF(tape->newest, Py_NewRef(newest));
+        PyObject *items = new_ones(tape, attributes, width);
+        PyObject *count = items == NULL ? NULL : PyLong_FromSsize_t(width + PyList_GET_SIZE(items));
+        if (count != NULL && tape->came != NULL && PyList_SetSlice(tape->came, 0, 0, items) == 0) {
+            Py_XSETREF(tape->newest, Py_NewRef(PyTuple_GET_ITEM(PyList_GET_ITEM(items, 0), 0)));
             Py_XSETREF(tape->width, Py_NewRef(count));
+            Py_DECREF(items);
             return count;
         }
         Py_XDECREF(items);
@@ -267,14 +271,14 @@ static PyObject *
 what_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
 {
     PyObject *resolver_match = state->name[N_RESOLVER_MATCH];
-    Py_ssize_t begun = PyDict_GET_SIZE(tape->first), came = PyList_GET_SIZE(tape->came);
-    if (PyDict_GET_SIZE(attributes) != begun + 1 + came
-        || PyDict_GetItemWithError(tape->first, resolver_match) != Py_None)
-        return NULL;
+    Py_ssize_t came = PyList_GET_SIZE(tape->came), place = 0, position = 0, position_first = 0;
     PyObject *found = NULL, *all_names = PyTuple_New(came), *kinds = PyTuple_New(came);
-    Py_ssize_t place = 0, position = 0, position_first = 0;
     PyObject *name, *value, *name_first, *value_first;
-    while (all_names != NULL && kinds != NULL && PyDict_Next(attributes, &position, &name, &value)) {
+    Py_ssize_t begun = PyDict_GET_SIZE(tape->first);
+    int begin = all_names != NULL && kinds != NULL && PyList_GET_SIZE(tape->came) == came
+                && PyDict_GET_SIZE(attributes) == begun + 1 + came
+                && PyDict_GetItemWithError(tape->first, resolver_match) == Py_None;
+    while (begin && place < begun + 1 + came && PyDict_Next(attributes, &position, &name, &value)) {
         if (place < begun) {
             if (!PyDict_Next(tape->first, &position_first, &name_first, &value_first) || name != name_first
                 || value != (name == resolver_match ? match : value_first))

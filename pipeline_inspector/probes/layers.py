@@ -178,15 +178,7 @@ def _async_seam(
             if response is PASSES:
                 raise
         slots[exit_] = now()
-        try:
-            if len(attributes) != tape.width:
-                slots[base + ATTRIBUTES_OUT] = tape.looked(attributes)
-            if response.headers._store != tape.headers or response.status_code != tape.status or response.cookies:
-                tape.answered(base, response)
-        except Exception as error:
-            slots[base + STATUS] = 0
-            if isinstance(response, HttpResponseBase):
-                faults.note("probes: layer", error)
+        left(tape, slots, base, attributes, response)
         return response
 
     return layer
