@@ -1,4 +1,4 @@
-/* The compiled half of the request path: the fields of a tape, and the sync seam between two layers.
+/* The compiled half of the request path: the slots and the fields of a tape, and the sync seam between two layers.
 
    Each does what its Python counterpart does (recording/fields.py, probes/layers.py) in the ordinary case, without a Python
    frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or a response of an odd shape,
@@ -7,61 +7,76 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
+#include <time.h>
 
 #ifdef Py_GIL_DISABLED
 #error "It relies on the interpreter's lock: a free-threaded Python runs the Python half."
 #endif
 
-/* Places in the slots, as in recording/slots.py. */
-enum { ENTRY, ATTRIBUTES_IN, EXIT, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, HOP_START, HOP_END, STRIDE };
+/* Places in the slots, as in recording/slots.py: stamps first. */
+enum { ENTRY, EXIT, HOP_START, HOP_END, STAMPS };
+enum { ATTRIBUTES_IN, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, THINGS };
+enum { STRIDE = STAMPS + THINGS };
 
 enum {
     N_TAPE, N_HEADERS, N_STORE, N_STATUS_CODE, N_COOKIES, N_VALUE, N_ALL_OF, N_META, N_PATH, N_METHOD, N_RESOLVER_MATCH,
-    N_COPY, N_ITEMS, NAMES
+    N_COPY, N_ITEMS, N_POST, N_URLCONF, NAMES
 };
 static const char *const names[NAMES] = {
     "_pipeline_tape", "headers", "_store", "status_code", "cookies", "value", "all_of", "META", "path", "method",
-    "resolver_match", "copy", "items",
+    "resolver_match", "copy", "items", "_post", "urlconf",
 };
 
 typedef struct {
-    PyTypeObject *fields, *seam;
-    PyObject *now, *wall, *zero, *ask_again, *nobody, *nothing, *never;
+    PyTypeObject *fields, *slots, *seam;
+    PyObject *zero, *ask_again, *nobody, *nothing, *never;
     PyObject *name[NAMES];
 } State;
 
 static struct PyModuleDef module;
 
-/* -- the fields of a tape ------------------------------------------------------------------------------------------ */
+/* -- the clock ----------------------------------------------------------------------------------------------------- */
 
-/* Written when a tape is begun. */
-#define BEGUN(F)                                                                                                        \
-    F(came) F(chain) F(events) F(first) F(headers) F(meta) F(method) F(newest) F(number) F(off) F(open) F(opened_at)    \
-    F(path) F(slots) F(status) F(thread) F(view_made) F(wall) F(width)
+/* What time.perf_counter_ns() gives, pipeline_inspector/clock.py. */
+static long long
+now(void)
+{
+#ifdef __linux__
+    struct timespec moment;
+    clock_gettime(CLOCK_MONOTONIC, &moment);
+    return moment.tv_sec * 1000000000LL + moment.tv_nsec;
+#elif PY_VERSION_HEX >= 0x030D0000
+    PyTime_t moment;
+    return PyTime_PerfCounterRaw(&moment) < 0 ? 0 : moment;
+#else
+    return _PyTime_GetPerfCounter();
+#endif
+}
 
-/* Written later, or by few requests; what they hold until then. */
-#define ZERO(F)                                                                                                         \
-    F(dropped) F(query_count) F(template_count) F(start) F(end) F(closed_at) F(finished_at) F(resolve_start)            \
-    F(resolve_end) F(view_start) F(view_end) F(view_thread)
-#define NONE(F)                                                                                                         \
-    F(view) F(match) F(tried) F(urlconf) F(response) F(attributes) F(left) F(transport) F(task) F(errors) F(body_bytes)
-#define NOT_YET(F) F(learning) F(aborted) F(streaming)
-#define OTHER(F) F(only_added) F(watched) F(seen) F(inside)
+/* What time.time_ns() gives. */
+static long long
+wall_clock(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyTime_t moment;
+    return PyTime_TimeRaw(&moment) < 0 ? 0 : moment;
+#else
+    return _PyTime_GetSystemClock();
+#endif
+}
 
-#define FIELDS(F) BEGUN(F) ZERO(F) NONE(F) NOT_YET(F) OTHER(F)
+/* -- the slots of a tape ------------------------------------------------------------------------------------------- */
+
+/* Of each position the stamps as numbers: no object for each, that another thread has to let go of. */
+typedef struct {
+    long long stamps[STAMPS];
+    PyObject *things[THINGS]; /* NULL: 0 */
+} Place;
 
 typedef struct {
-    PyObject_HEAD
-#define DECLARE(field) PyObject *field;
-    FIELDS(DECLARE)
-} Fields;
-
-static PyMemberDef fields_members[] = {
-#define MEMBER(field) {#field, T_OBJECT_EX, offsetof(Fields, field), 0, NULL},
-    FIELDS(MEMBER)
-#undef MEMBER
-    {NULL}
-};
+    PyObject_VAR_HEAD
+    Place places[1];
+} Slots;
 
 static State *
 state_of(PyObject *self)
@@ -71,6 +86,206 @@ state_of(PyObject *self)
 }
 
 static int
+slots_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++)
+        for (int thing = 0; thing < THINGS; thing++)
+            Py_VISIT(((Slots *)self)->places[at].things[thing]);
+    return 0;
+}
+
+static int
+slots_clear(PyObject *self)
+{
+    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++)
+        for (int thing = 0; thing < THINGS; thing++)
+            Py_CLEAR(((Slots *)self)->places[at].things[thing]);
+    return 0;
+}
+
+static void
+slots_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    slots_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static int
+set_place(PyObject *self, Py_ssize_t number, PyObject *value)
+{
+    Place *place = &((Slots *)self)->places[number / STRIDE];
+    int at = number % STRIDE;
+    if (at >= STAMPS) {
+        Py_XSETREF(place->things[at - STAMPS], PyLong_CheckExact(value) && Py_SIZE(value) == 0 ? NULL : Py_NewRef(value));
+        return 0;
+    }
+    long long stamp = PyLong_AsLongLong(value);
+    if (stamp == -1 && PyErr_Occurred())
+        return -1;
+    place->stamps[at] = stamp;
+    return 0;
+}
+
+/* Slots(values): a list, STRIDE for each position. */
+static PyObject *
+slots_of(PyTypeObject *type, PyObject *values)
+{
+    Py_ssize_t positions = PyList_GET_SIZE(values) / STRIDE;
+    if (positions * STRIDE != PyList_GET_SIZE(values))
+        return PyErr_Format(PyExc_ValueError, "%zd slots: there are %d for each position", PyList_GET_SIZE(values), STRIDE);
+    PyObject *self = type->tp_alloc(type, positions);
+    for (Py_ssize_t at = 0; self != NULL && at < PyList_GET_SIZE(values); at++)
+        if (set_place(self, at, PyList_GET_ITEM(values, at)) < 0)
+            Py_CLEAR(self);
+    return self;
+}
+
+static PyObject *
+slots_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
+{
+    PyObject *values;
+    return PyArg_ParseTuple(args, "O!:Slots", &PyList_Type, &values) ? slots_of(type, values) : NULL;
+}
+
+/* Slots with the same stamps, and nothing in them besides. */
+static PyObject *
+slots_like(PyObject *template)
+{
+    PyTypeObject *type = Py_TYPE(template);
+    PyObject *self = type->tp_alloc(type, Py_SIZE(template));
+    if (self != NULL)
+        memcpy(((Slots *)self)->places, ((Slots *)template)->places, Py_SIZE(template) * sizeof(Place));
+    for (Py_ssize_t at = 0; self != NULL && at < Py_SIZE(self); at++)
+        for (int thing = 0; thing < THINGS; thing++)
+            Py_XINCREF(((Slots *)self)->places[at].things[thing]);
+    return self;
+}
+
+static Py_ssize_t
+slots_length(PyObject *self)
+{
+    return Py_SIZE(self) * STRIDE;
+}
+
+static PyObject *
+slots_item(PyObject *self, Py_ssize_t number)
+{
+    if (number < 0 || number >= slots_length(self))
+        return PyErr_Format(PyExc_IndexError, "there is no slot %zd", number);
+    Place *place = &((Slots *)self)->places[number / STRIDE];
+    int at = number % STRIDE;
+    if (at < STAMPS)
+        return PyLong_FromLongLong(place->stamps[at]);
+    PyObject *thing = place->things[at - STAMPS];
+    return thing == NULL ? PyLong_FromLong(0) : Py_NewRef(thing);
+}
+
+static int
+slots_set(PyObject *self, Py_ssize_t number, PyObject *value)
+{
+    if (number < 0 || number >= slots_length(self) || value == NULL) {
+        PyErr_Format(PyExc_IndexError, "there is no slot %zd, or it is to be taken away", number);
+        return -1;
+    }
+    return set_place(self, number, value);
+}
+
+/* slots[number] and slots[first:last:step], a list. */
+static PyObject *
+slots_get(PyObject *self, PyObject *which)
+{
+    if (!PySlice_Check(which)) {
+        Py_ssize_t number = PyNumber_AsSsize_t(which, PyExc_IndexError);
+        return number == -1 && PyErr_Occurred() ? NULL : slots_item(self, number);
+    }
+    Py_ssize_t first, last, step;
+    if (PySlice_Unpack(which, &first, &last, &step) < 0)
+        return NULL;
+    Py_ssize_t length = PySlice_AdjustIndices(slots_length(self), &first, &last, step);
+    PyObject *list = PyList_New(length);
+    for (Py_ssize_t at = 0; list != NULL && at < length; at++) {
+        PyObject *value = slots_item(self, first + at * step);
+        if (value == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, at, value);
+    }
+    return list;
+}
+
+static int
+slots_put(PyObject *self, PyObject *which, PyObject *value)
+{
+    Py_ssize_t number = PyNumber_AsSsize_t(which, PyExc_IndexError);
+    return number == -1 && PyErr_Occurred() ? -1 : slots_set(self, number, value);
+}
+
+static PyType_Slot slots_slots[] = {
+    {Py_tp_doc, "The slots of a tape: a list whose stamps are kept as numbers."},
+    {Py_tp_new, slots_new},
+    {Py_tp_traverse, slots_traverse},
+    {Py_tp_clear, slots_clear},
+    {Py_tp_dealloc, slots_dealloc},
+    {Py_sq_length, slots_length},
+    {Py_sq_item, slots_item},
+    {Py_mp_length, slots_length},
+    {Py_mp_subscript, slots_get},
+    {Py_mp_ass_subscript, slots_put},
+    {0, NULL}
+};
+
+static PyType_Spec slots_spec = {
+    .name = "pipeline_inspector._compiled.Slots",
+    .basicsize = offsetof(Slots, places),
+    .itemsize = sizeof(Place),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = slots_slots,
+};
+
+/* -- the fields of a tape ------------------------------------------------------------------------------------------ */
+
+/* Numbers, written when a tape is begun. */
+#define NUMBERS(F) F(number) F(opened_at) F(thread) F(wall) F(width)
+
+/* Objects: those written when a tape is begun, and those written later, or by few requests, with what they hold until then. */
+#define ZERO(F)                                                                                                         \
+    F(dropped) F(query_count) F(template_count) F(start) F(end) F(closed_at) F(finished_at) F(resolve_start)            \
+    F(resolve_end) F(view_start) F(view_end) F(view_thread)
+
+#define BEGUN(F)                                                                                                        \
+    F(chain) F(events) F(first) F(headers) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)    \
+    F(view_made)
+#define NONE(F)                                                                                                         \
+    F(view) F(match) F(tried) F(urlconf) F(response) F(attributes) F(left) F(transport) F(task) F(errors) F(body_bytes)
+#define NOT_YET(F) F(learning) F(aborted) F(streaming)
+#define OTHER(F) F(only_added) F(watched) F(seen) F(inside)
+
+#define FIELDS(F) BEGUN(F) ZERO(F) NONE(F) NOT_YET(F) OTHER(F)
+
+typedef struct {
+    PyObject_HEAD
+#define DECLARE_NUMBER(field) long long field;
+    NUMBERS(DECLARE_NUMBER)
+#define DECLARE(field) PyObject *field;
+    FIELDS(DECLARE)
+    PyObject *came; /* names and values by turns, oldest first */
+} Fields;
+
+static PyMemberDef fields_members[] = {
+#define MEMBER(field) {#field, T_OBJECT_EX, offsetof(Fields, field), 0, NULL},
+    FIELDS(MEMBER)
+#undef MEMBER
+#define NUMBER_MEMBER(field) {#field, T_LONGLONG, offsetof(Fields, field), 0, NULL},
+    NUMBERS(NUMBER_MEMBER)
+#undef NUMBER_MEMBER
+    {NULL}
+};
+
+static int
 fields_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Fields *tape = (Fields *)self;
@@ -78,6 +293,7 @@ fields_traverse(PyObject *self, visitproc visit, void *arg)
 #define VISIT(field) Py_VISIT(tape->field);
     FIELDS(VISIT)
 #undef VISIT
+    Py_VISIT(tape->came);
     return 0;
 }
 
@@ -88,6 +304,7 @@ fields_clear(PyObject *self)
 #define CLEAR(field) Py_CLEAR(tape->field);
     FIELDS(CLEAR)
 #undef CLEAR
+    Py_CLEAR(tape->came);
     return 0;
 }
 
@@ -111,15 +328,20 @@ begin_with(PyObject **field, PyObject *value)
     return 0;
 }
 
+/* All fields from `first` to `last`, which stand side by side, hold `value`. */
+static void
+set_all(PyObject **first, PyObject **last, PyObject *value)
+{
+    for (PyObject **field = first; field <= last; field++)
+        Py_XSETREF(*field, Py_NewRef(value));
+}
+
 static void
 forget(State *state, Fields *tape)
 {
-#define SET_ZERO(field) Py_XSETREF(tape->field, Py_NewRef(state->zero));
-    ZERO(SET_ZERO)
-#define SET_NONE(field) Py_XSETREF(tape->field, Py_NewRef(Py_None));
-    NONE(SET_NONE)
-#define SET_NOT_YET(field) Py_XSETREF(tape->field, Py_NewRef(Py_False));
-    NOT_YET(SET_NOT_YET)
+    set_all(&tape->dropped, &tape->view_thread, state->zero);
+    set_all(&tape->view, &tape->body_bytes, Py_None);
+    set_all(&tape->learning, &tape->streaming, Py_False);
     Py_XSETREF(tape->only_added, Py_NewRef(Py_True));
     Py_XSETREF(tape->watched, Py_NewRef(state->nobody));
     Py_XSETREF(tape->seen, Py_NewRef(state->nothing));
@@ -130,10 +352,21 @@ static PyObject *
 fields_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     State *state = state_of(self);
+    Fields *tape = (Fields *)self;
     if (state == NULL)
         return NULL;
-    forget(state, (Fields *)self);
-    Py_RETURN_NONE;
+    forget(state, tape);
+    Py_CLEAR(tape->came);
+    Py_CLEAR(tape->events);
+    Py_XSETREF(tape->meta, Py_NewRef(state->nothing));
+    Py_XSETREF(tape->first, Py_NewRef(state->nothing));
+    Py_XSETREF(tape->headers, Py_NewRef(Py_None));
+    Py_XSETREF(tape->newest, Py_NewRef(Py_None));
+    if (tape->slots != NULL && Py_TYPE(tape->slots) == state->slots) {
+        slots_clear(tape->slots);
+        memset(((Slots *)tape->slots)->places, 0, Py_SIZE(tape->slots) * sizeof(Place));
+    }
+    return begin_with(&tape->events, PyList_New(0)) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static void
@@ -160,99 +393,154 @@ fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static int
-fields_init(PyObject *self, PyObject *args, PyObject *kwargs)
+begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *number, PyObject *request, PyObject *off)
 {
-    static char *keywords[] = {"chain", "slots", "number", "request", "off", NULL};
-    Fields *tape = (Fields *)self;
-    State *state = state_of(self);
-    PyObject *chain, *slots, *number, *request, *off = NULL;
-    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "OO!OO|O:Tape", keywords, &chain, &PyList_Type, &slots,
-                                                      &number, &request, &off))
+    if (Py_TYPE(slots) != state->slots && !PyList_CheckExact(slots)) {
+        PyErr_Format(PyExc_TypeError, "slots: a list is expected, not %R", slots);
         return -1;
-    if (begin_with(&tape->opened_at, PyObject_CallNoArgs(state->now)) < 0
-        || begin_with(&tape->wall, PyObject_CallNoArgs(state->wall)) < 0
-        || begin_with(&tape->thread, PyLong_FromUnsignedLong(PyThread_get_thread_ident())) < 0
-        || begin_with(&tape->slots, PyList_GetSlice(slots, 0, PyList_GET_SIZE(slots))) < 0
+    }
+    tape->opened_at = now();
+    tape->wall = wall_clock();
+    tape->thread = (long long)PyThread_get_thread_ident();
+    tape->number = PyLong_AsLongLong(number);
+    if ((tape->number == -1 && PyErr_Occurred())
+        || begin_with(&tape->slots, PyList_Check(slots) ? slots_of(state->slots, slots) : slots_like(slots)) < 0
         || begin_with(&tape->meta, PyObject_GetAttr(request, state->name[N_META])) < 0
         || begin_with(&tape->path, PyObject_GetAttr(request, state->name[N_PATH])) < 0
         || begin_with(&tape->method, PyObject_GetAttr(request, state->name[N_METHOD])) < 0
         || begin_with(&tape->events, PyList_New(0)) < 0 || begin_with(&tape->came, PyList_New(0)) < 0)
         return -1;
     forget(state, tape);
-    begin_with(&tape->chain, Py_NewRef(chain));
-    begin_with(&tape->off, Py_NewRef(off == NULL ? state->nobody : off));
-    begin_with(&tape->number, Py_NewRef(number));
-    begin_with(&tape->open, Py_NewRef(Py_True));
-    begin_with(&tape->view_made, Py_NewRef(state->zero));
-    begin_with(&tape->status, Py_NewRef(state->zero));
-    begin_with(&tape->headers, Py_NewRef(Py_None));
-    begin_with(&tape->newest, Py_NewRef(state->name[N_TAPE]));
+    Py_XSETREF(tape->chain, Py_NewRef(chain));
+    Py_XSETREF(tape->off, Py_NewRef(off == NULL ? state->nobody : off));
+    Py_XSETREF(tape->open, Py_NewRef(Py_True));
+    Py_XSETREF(tape->view_made, Py_NewRef(state->zero));
+    Py_XSETREF(tape->status, Py_NewRef(state->zero));
+    Py_XSETREF(tape->headers, Py_NewRef(Py_None));
+    Py_XSETREF(tape->newest, Py_NewRef(state->name[N_TAPE]));
     PyObject *attributes = PyObject_GenericGetDict(request, NULL);
     if (attributes == NULL)
         return -1;
-    int failed = begin_with(&tape->first, PyDict_Copy(attributes)) < 0
-                 || begin_with(&tape->width, PyLong_FromSsize_t(PyDict_GET_SIZE(attributes) + 1)) < 0;
+    tape->width = PyDict_GET_SIZE(attributes) + 1;
+    int failed = begin_with(&tape->first, PyDict_Copy(attributes));
     Py_DECREF(attributes);
-    return failed ? -1 : 0;
+    return failed;
+}
+
+static int
+fields_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"chain", "slots", "number", "request", "off", NULL};
+    State *state = state_of(self);
+    PyObject *chain, *slots, *number, *request, *off = NULL;
+    if (state == NULL
+        || !PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO|O:Tape", keywords, &chain, &slots, &number, &request, &off))
+        return -1;
+    return begin(state, (Fields *)self, chain, slots, number, request, off);
+}
+
+/* begun(chain, slots, number, request, off): a tape, made without asking the type how. */
+static PyObject *
+fields_begun(PyObject *type, PyObject *const *args, Py_ssize_t given)
+{
+    PyObject *found = PyType_GetModuleByDef((PyTypeObject *)type, &module);
+    if (found == NULL)
+        return NULL;
+    if (given != 5)
+        return PyErr_Format(PyExc_TypeError, "begun(chain, slots, number, request, off): %zd arguments are given", given);
+    PyObject *self = ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
+    if (self != NULL
+        && begin(PyModule_GetState(found), (Fields *)self, args[0], args[1], args[2], args[3], args[4]) < 0)
+        Py_CLEAR(self);
+    return self;
 }
 
 static int
 is_as_wide(Fields *tape, PyObject *attributes)
 {
-    return tape->width != NULL && PyLong_AsSsize_t(tape->width) == PyDict_GET_SIZE(attributes);
+    return tape->width == PyDict_GET_SIZE(attributes);
 }
 
-/* What came, newest first, or NULL without an exception where not only new attributes came. Making an object may run the
-   collector, and what that calls may do anything: nothing is taken as it was before. */
-static PyObject *
-new_ones(Fields *tape, PyObject *attributes, Py_ssize_t width)
+/* Put what came since there were `width` attributes to the rest; false where anything else was done to them. The place of an
+   attribute in a dict is its number, as long as none was taken away: else another name stands there, or fewer follow. Making
+   a list larger runs nothing of anybody's, so nothing changes meanwhile. */
+static int
+take_new(Fields *tape, PyObject *attributes, Py_ssize_t width)
 {
-    Py_ssize_t count = PyDict_GET_SIZE(attributes), place = 0, position = 0;
-    PyObject *name, *value, *items = PyList_New(count - width);
-    if (items == NULL)
-        return NULL;
-    for (; place < count && PyDict_Next(attributes, &position, &name, &value); place++) {
-        if (place == width - 1 && name != tape->newest)
+    Py_ssize_t position = width - 1, before = PyList_GET_SIZE(tape->came);
+    PyObject *name, *value;
+    if (!PyDict_Next(attributes, &position, &name, &value) || name != tape->newest)
+        return 0;
+    while (PyDict_Next(attributes, &position, &name, &value))
+        if (PyList_Append(tape->came, name) < 0 || PyList_Append(tape->came, value) < 0)
             break;
-        if (place >= width) {
-            Py_INCREF(name);
-            Py_INCREF(value);
-            PyObject *item = PyTuple_Pack(2, name, value);
-            Py_DECREF(name);
-            Py_DECREF(value);
-            if (item == NULL)
-                break;
-            PyList_SET_ITEM(items, count - place - 1, item);
-        }
+    Py_ssize_t count = width + (PyList_GET_SIZE(tape->came) - before) / 2;
+    if (count != PyDict_GET_SIZE(attributes)) {
+        PyList_SetSlice(tape->came, before, PyList_GET_SIZE(tape->came), NULL);
+        return PyErr_Occurred() ? -1 : 0;
     }
-    if (place == count)
-        return items;
-    Py_DECREF(items);
-    return NULL;
+    Py_XSETREF(tape->newest, Py_NewRef(PyList_GET_ITEM(tape->came, PyList_GET_SIZE(tape->came) - 2)));
+    tape->width = count;
+    return 1;
 }
 
 static PyObject *
 look(State *state, Fields *tape, PyObject *attributes)
 {
-    Py_ssize_t width = tape->width == NULL ? -1 : PyLong_AsSsize_t(tape->width);
-    if (width == -1 && PyErr_Occurred())
-        return NULL;
-    if (width > 0 && width < PyDict_GET_SIZE(attributes) && tape->came != NULL && PyList_CheckExact(tape->came)) {
-        PyObject *items = new_ones(tape, attributes, width);
-        PyObject *count = items == NULL ? NULL : PyLong_FromSsize_t(width + PyList_GET_SIZE(items));
-        if (count != NULL && tape->came != NULL && PyList_SetSlice(tape->came, 0, 0, items) == 0) {
-            Py_XSETREF(tape->newest, Py_NewRef(PyTuple_GET_ITEM(PyList_GET_ITEM(items, 0), 0)));
-            Py_XSETREF(tape->width, Py_NewRef(count));
-            Py_DECREF(items);
-            return count;
-        }
-        Py_XDECREF(items);
-        Py_XDECREF(count);
-        if (PyErr_Occurred())
-            return NULL;
+    Py_ssize_t width = (Py_ssize_t)tape->width;
+    if (width > 0 && width < PyDict_GET_SIZE(attributes) && tape->came != NULL) {
+        int only_new = take_new(tape, attributes, width);
+        if (only_new != 0)
+            return only_new < 0 ? NULL : PyLong_FromSsize_t((Py_ssize_t)tape->width);
     }
     return PyObject_CallMethodOneArg((PyObject *)tape, state->name[N_ALL_OF], attributes);
 }
+
+/* What came as the Python half has it: pairs of name and value, newest first. */
+static PyObject *
+fields_get_came(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *came = ((Fields *)self)->came;
+    Py_ssize_t count = came == NULL ? 0 : PyList_GET_SIZE(came) / 2;
+    PyObject *pairs = PyList_New(count);
+    for (Py_ssize_t at = 0; pairs != NULL && at < count; at++) {
+        PyObject *pair = PyTuple_Pack(2, PyList_GET_ITEM(came, 2 * at), PyList_GET_ITEM(came, 2 * at + 1));
+        if (pair == NULL)
+            Py_CLEAR(pairs);
+        else
+            PyList_SET_ITEM(pairs, count - 1 - at, pair);
+    }
+    return pairs;
+}
+
+static int
+fields_set_came(PyObject *self, PyObject *pairs, void *Py_UNUSED(closure))
+{
+    if (pairs == NULL || !PyList_CheckExact(pairs)) {
+        PyErr_SetString(PyExc_TypeError, "came: a list of pairs is expected");
+        return -1;
+    }
+    PyObject *came = PyList_New(2 * PyList_GET_SIZE(pairs));
+    for (Py_ssize_t at = 0; came != NULL && at < PyList_GET_SIZE(pairs); at++) {
+        PyObject *pair = PyList_GET_ITEM(pairs, PyList_GET_SIZE(pairs) - 1 - at);
+        if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+            PyErr_SetString(PyExc_TypeError, "came: a list of pairs is expected");
+            Py_CLEAR(came);
+            break;
+        }
+        PyList_SET_ITEM(came, 2 * at, Py_NewRef(PyTuple_GET_ITEM(pair, 0)));
+        PyList_SET_ITEM(came, 2 * at + 1, Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
+    }
+    if (came == NULL)
+        return -1;
+    Py_XSETREF(((Fields *)self)->came, came);
+    return 0;
+}
+
+static PyGetSetDef fields_properties[] = {
+    {"came", fields_get_came, fields_set_came, NULL, NULL},
+    {NULL}
+};
 
 static PyObject *
 fields_looked(PyObject *self, PyObject *attributes)
@@ -271,11 +559,11 @@ static PyObject *
 what_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
 {
     PyObject *resolver_match = state->name[N_RESOLVER_MATCH];
-    Py_ssize_t came = PyList_GET_SIZE(tape->came), place = 0, position = 0, position_first = 0;
+    Py_ssize_t came = PyList_GET_SIZE(tape->came) / 2, place = 0, position = 0, position_first = 0;
     PyObject *found = NULL, *all_names = PyTuple_New(came), *kinds = PyTuple_New(came);
     PyObject *name, *value, *name_first, *value_first;
     Py_ssize_t begun = PyDict_GET_SIZE(tape->first);
-    int begin = all_names != NULL && kinds != NULL && PyList_GET_SIZE(tape->came) == came
+    int begin = all_names != NULL && kinds != NULL && PyList_GET_SIZE(tape->came) == 2 * came
                 && PyDict_GET_SIZE(attributes) == begun + 1 + came
                 && PyDict_GetItemWithError(tape->first, resolver_match) == Py_None;
     while (begin && place < begun + 1 + came && PyDict_Next(attributes, &position, &name, &value)) {
@@ -289,9 +577,8 @@ what_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
                 break;
         }
         else {
-            PyObject *item = PyList_GET_ITEM(tape->came, came - (place - begun));
-            if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2 || PyTuple_GET_ITEM(item, 0) != name
-                || PyTuple_GET_ITEM(item, 1) != value)
+            Py_ssize_t item = 2 * (place - begun - 1);
+            if (PyList_GET_ITEM(tape->came, item) != name || PyList_GET_ITEM(tape->came, item + 1) != value)
                 break;
             PyTuple_SET_ITEM(all_names, place - begun - 1, Py_NewRef(name));
             PyTuple_SET_ITEM(kinds, place - begun - 1, Py_NewRef((PyObject *)Py_TYPE(value)));
@@ -304,69 +591,93 @@ what_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
     return found;
 }
 
-/* left_behind(attributes, match, sieves) */
+/* What the sieve keeps of what came: {name: value}. */
 static PyObject *
-fields_left_behind(PyObject *self, PyObject *const *args, Py_ssize_t given)
+sifted(PyObject *places, PyObject *came)
+{
+    PyObject *kept = PyDict_New();
+    for (Py_ssize_t at = 0; kept != NULL && at < PyTuple_GET_SIZE(places); at++) {
+        PyObject *place = PyTuple_GET_ITEM(places, at);
+        Py_ssize_t number = PyTuple_CheckExact(place) && PyTuple_GET_SIZE(place) == 3
+                                ? PyLong_AsSsize_t(PyTuple_GET_ITEM(place, 0))
+                                : -1;
+        if (number < 0 || number >= PyList_GET_SIZE(came) / 2) {
+            if (!PyErr_Occurred())
+                PyErr_Format(PyExc_IndexError, "nothing came at %R", place);
+            Py_CLEAR(kept);
+            break;
+        }
+        PyObject *tell = PyTuple_GET_ITEM(place, 2), *value = Py_NewRef(PyList_GET_ITEM(came, 2 * number + 1));
+        if (tell != Py_None)
+            Py_SETREF(value, PyObject_CallOneArg(tell, value));
+        if (value == NULL || PyDict_SetItem(kept, PyTuple_GET_ITEM(place, 1), value) < 0)
+            Py_CLEAR(kept);
+        Py_XDECREF(value);
+    }
+    return kept;
+}
+
+/* Keep of `attributes` what the sieve for them keeps: 1, or 0 where anything else was done to them than that new ones came, or
+   -1, an error. */
+static int
+sift(State *state, Fields *tape, PyObject *attributes, PyObject *sieves)
+{
+    PyObject *key = what_came(state, tape, attributes, tape->match);
+    if (key == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    PyObject *sieve = Py_XNewRef(PyDict_GetItemWithError(sieves, key));
+    if (sieve == NULL && !PyErr_Occurred())
+        sieve = PyObject_GetItem(sieves, key);
+    Py_DECREF(key);
+    if (sieve == NULL || !PyTuple_Check(sieve) || PyTuple_GET_SIZE(sieve) != 2
+        || !PyTuple_Check(PyTuple_GET_ITEM(sieve, 1))) {
+        Py_XDECREF(sieve);
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_TypeError, "a sieve is expected, not %R", sieves);
+        return -1;
+    }
+    PyObject *came = Py_NewRef(tape->came), *kept = sifted(PyTuple_GET_ITEM(sieve, 1), came);
+    PyObject *nothing = kept == NULL ? NULL : PyList_New(0);
+    Py_DECREF(came);
+    if (nothing != NULL) {
+        Py_XSETREF(tape->left, Py_NewRef(PyTuple_GET_ITEM(sieve, 0)));
+        Py_XSETREF(tape->attributes, Py_NewRef(kept));
+        Py_XSETREF(tape->came, nothing);
+        Py_XSETREF(tape->first, Py_NewRef(state->nothing));
+    }
+    Py_XDECREF(kept);
+    Py_DECREF(sieve);
+    return nothing == NULL ? -1 : 1;
+}
+
+/* settle(attributes, sieves) */
+static PyObject *
+fields_settle(PyObject *self, PyObject *const *args, Py_ssize_t given)
 {
     Fields *tape = (Fields *)self;
     State *state = state_of(self);
     if (state == NULL)
         return NULL;
-    if (given != 3 || !PyDict_Check(args[0]) || !PyDict_Check(args[2]) || tape->first == NULL || !PyDict_Check(tape->first)
-        || tape->came == NULL || !PyList_CheckExact(tape->came)) {
-        PyErr_SetString(PyExc_TypeError, "left_behind(attributes, match, sieves): two are dicts, and the tape is whole");
+    if (given != 2 || !PyDict_Check(args[0]) || !PyDict_Check(args[1]) || tape->first == NULL || !PyDict_Check(tape->first)
+        || tape->came == NULL || tape->match == NULL) {
+        PyErr_SetString(PyExc_TypeError, "settle(attributes, sieves): two dicts are expected, and a tape that is whole");
         return NULL;
     }
-    PyObject *key = what_came(state, tape, args[0], args[1]);
-    if (key == NULL) {
-        if (PyErr_Occurred())
-            return NULL;
-        Py_RETURN_NONE;
-    }
-    PyObject *sieve = Py_XNewRef(PyDict_GetItemWithError(args[2], key));
-    if (sieve == NULL && !PyErr_Occurred())
-        sieve = PyObject_GetItem(args[2], key);
-    Py_DECREF(key);
-    if (sieve == NULL || !PyTuple_Check(sieve) || PyTuple_GET_SIZE(sieve) != 2
-        || !PyTuple_Check(PyTuple_GET_ITEM(sieve, 1))) {
-        Py_XDECREF(sieve);
-        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "a sieve is expected, not %R", args[2]);
-    }
-    PyObject *places = PyTuple_GET_ITEM(sieve, 1), *came = Py_NewRef(tape->came), *kept = PyDict_New();
-    for (Py_ssize_t at = 0; kept != NULL && at < PyTuple_GET_SIZE(places); at++) {
-        PyObject *name, *tell, *value = NULL, *place = PyTuple_GET_ITEM(places, at);
-        Py_ssize_t number;
-        if (!PyArg_ParseTuple(place, "nOO", &number, &name, &tell))
-            Py_CLEAR(kept);
-        else if (number < 0 || number >= PyList_GET_SIZE(came)) {
-            PyErr_Format(PyExc_IndexError, "nothing came at %zd", number);
-            Py_CLEAR(kept);
-        }
-        else {
-            PyObject *item = Py_NewRef(PyList_GET_ITEM(came, PyList_GET_SIZE(came) - 1 - number));
-            value = PyTuple_GET_ITEM(item, 1);
-            value = tell == Py_None ? Py_NewRef(value) : PyObject_CallOneArg(tell, value);
-            if (value == NULL || PyDict_SetItem(kept, name, value) < 0)
-                Py_CLEAR(kept);
-            Py_XDECREF(value);
-            Py_DECREF(item);
-        }
-    }
-    PyObject *both = kept == NULL ? NULL : PyTuple_Pack(2, PyTuple_GET_ITEM(sieve, 0), kept);
-    Py_XDECREF(kept);
-    Py_DECREF(came);
-    Py_DECREF(sieve);
-    return both;
+    PyObject *attributes = args[0];
+    int sieved = tape->only_added == Py_True ? PyDict_Contains(attributes, state->name[N_POST]) : 1;
+    if (sieved == 0)
+        sieved = PyDict_Contains(attributes, state->name[N_URLCONF]);
+    sieved = sieved == 0 ? sift(state, tape, attributes, args[1]) : (sieved < 0 ? -1 : 0);
+    if (sieved == 0)
+        sieved = begin_with(&tape->attributes, PyDict_Copy(attributes));
+    return sieved < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-/* Put `value`, a reference that is taken, into `slots`. */
+/* Put `value`, a reference that is taken, into the slots. */
 static void
-put(PyObject *slots, Py_ssize_t place, PyObject *value)
+put(Place *place, int thing, PyObject *value)
 {
-    if (place < PyList_GET_SIZE(slots))
-        PyList_SetItem(slots, place, value);
-    else
-        Py_DECREF(value);
+    Py_XSETREF(place->things[thing], value);
 }
 
 /* {name: morsel.value}, or 0 where there are none. */
@@ -428,7 +739,7 @@ answer_of(State *state, PyObject *response, Answer *answer)
 
 /* Keep `answer` in the slots from `base` on, as it differs from the boundary before. */
 static int
-keep(State *state, Fields *tape, PyObject *slots, Py_ssize_t base, Answer *answer)
+keep(State *state, Fields *tape, Place *place, Answer *answer)
 {
     PyObject *copied = PyDict_CheckExact(answer->headers)
                            ? PyDict_Copy(answer->headers)
@@ -440,15 +751,15 @@ keep(State *state, Fields *tape, PyObject *slots, Py_ssize_t base, Answer *answe
         Py_DECREF(copied);
         return -1;
     }
-    put(slots, base + HEADERS, Py_NewRef(copied));
+    put(place, HEADERS, Py_NewRef(copied));
     Py_XSETREF(tape->headers, copied);
-    put(slots, base + STATUS, Py_NewRef(answer->status));
+    put(place, STATUS, Py_NewRef(answer->status));
     if (cookies == state->zero) {
         Py_DECREF(cookies);
         Py_XSETREF(tape->status, Py_NewRef(answer->status));
     }
     else {
-        put(slots, base + COOKIES, cookies);
+        put(place, COOKIES, cookies);
         Py_XSETREF(tape->status, Py_NewRef(state->ask_again));
     }
     return 0;
@@ -461,16 +772,17 @@ fields_answered(PyObject *self, PyObject *const *args, Py_ssize_t given)
     State *state = state_of(self);
     if (state == NULL)
         return NULL;
-    if (given != 2 || tape->slots == NULL || !PyList_CheckExact(tape->slots)) {
+    if (given != 2 || tape->slots == NULL || Py_TYPE(tape->slots) != state->slots) {
         PyErr_SetString(PyExc_TypeError, "answered(base, response): two are expected, and a tape with slots");
         return NULL;
     }
     Py_ssize_t base = PyLong_AsSsize_t(args[0]);
-    if (base < 0)
+    if (base < 0 || base >= slots_length(tape->slots))
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no slots at %zd", base);
     Answer answer = {NULL, NULL, NULL};
     PyObject *slots = Py_NewRef(tape->slots);
-    int failed = answer_of(state, args[1], &answer) < 0 || keep(state, tape, slots, base, &answer) < 0;
+    Place *place = &((Slots *)slots)->places[base / STRIDE];
+    int failed = answer_of(state, args[1], &answer) < 0 || keep(state, tape, place, &answer) < 0;
     Py_DECREF(slots);
     answer_forget(&answer);
     if (failed)
@@ -482,7 +794,8 @@ static PyMethodDef fields_methods[] = {
     {"looked", fields_looked, METH_O, NULL},
     {"forget", fields_forget, METH_NOARGS, NULL},
     {"rest", fields_rest, METH_NOARGS, NULL},
-    {"left_behind", (PyCFunction)(void (*)(void))fields_left_behind, METH_FASTCALL, NULL},
+    {"settle", (PyCFunction)(void (*)(void))fields_settle, METH_FASTCALL, NULL},
+    {"begun", (PyCFunction)(void (*)(void))fields_begun, METH_FASTCALL | METH_CLASS, NULL},
     {"answered", (PyCFunction)(void (*)(void))fields_answered, METH_FASTCALL, NULL},
     {NULL}
 };
@@ -494,6 +807,7 @@ static PyType_Slot fields_slots[] = {
     {Py_tp_clear, fields_clear},
     {Py_tp_dealloc, fields_dealloc},
     {Py_tp_members, fields_members},
+    {Py_tp_getset, fields_properties},
     {Py_tp_methods, fields_methods},
     {0, NULL}
 };
@@ -533,6 +847,66 @@ snapshot(PyObject *self, PyObject *const *args, Py_ssize_t given)
     Py_RETURN_NONE;
 }
 
+/* -- the outline of a request's way --------------------------------------------------------------------------------- */
+
+/* Does `answer` begin with the very values of `headers`, in their order? */
+static int
+begins_with(PyObject *answer, PyObject *headers)
+{
+    Py_ssize_t position = 0, other_position = 0;
+    PyObject *value, *other;
+    while (PyDict_Next(headers, &position, NULL, &value))
+        if (!PyDict_Next(answer, &other_position, NULL, &other) || value != other)
+            return 0;
+    return 1;
+}
+
+/* A number that is kept, or -1: it is none, or too large. */
+static int
+small_number(PyObject *thing)
+{
+    if (thing == NULL)
+        return 0;
+    if (!PyLong_CheckExact(thing))
+        return -1;
+    int overflow;
+    long number = PyLong_AsLongAndOverflow(thing, &overflow);
+    return overflow || number < 0 || number > 0xFFFF ? -1 : (int)number;
+}
+
+/* outline(slots, answer): what boundaries kept, without the values that stand in `answer`, the final headers; None where they
+   kept more than numbers and headers that were only added. */
+static PyObject *
+outline_of(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    State *state = PyModule_GetState(self);
+    if (given != 2 || Py_TYPE(args[0]) != state->slots || !PyDict_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "outline(slots, answer): Slots and a dict are expected");
+        return NULL;
+    }
+    PyObject *slots = args[0], *answer = args[1];
+    Py_ssize_t count = Py_SIZE(slots);
+    PyObject *outline = PyBytes_FromStringAndSize(NULL, count * 4 * sizeof(unsigned short));
+    if (outline == NULL)
+        return NULL;
+    unsigned short *written = (unsigned short *)PyBytes_AS_STRING(outline);
+    for (Py_ssize_t at = 0; at < count; at++) {
+        PyObject **things = ((Slots *)slots)->places[at].things, *headers = things[HEADERS];
+        int in = small_number(things[ATTRIBUTES_IN]), out = small_number(things[ATTRIBUTES_OUT]);
+        int status = small_number(things[STATUS]);
+        if (in < 0 || out < 0 || status < 0 || things[COOKIES] != NULL
+            || (headers != NULL && (!PyDict_CheckExact(headers) || !begins_with(answer, headers)))) {
+            Py_DECREF(outline);
+            Py_RETURN_NONE;
+        }
+        *written++ = in;
+        *written++ = out;
+        *written++ = status;
+        *written++ = headers == NULL ? 0xFFFF : (unsigned short)PyDict_GET_SIZE(headers);
+    }
+    return outline;
+}
+
 /* -- the seam ------------------------------------------------------------------------------------------------------ */
 
 #define PARTS(F) F(pure) F(called) F(chain) F(position) F(answers) F(passes) F(left) F(fault)
@@ -543,7 +917,7 @@ typedef struct {
     State *state;
     PARTS(DECLARE)
     PyObject *weak;
-    Py_ssize_t base;
+    Py_ssize_t number;
 } Seam;
 
 static PyMemberDef seam_members[] = {
@@ -617,8 +991,8 @@ in_hand(Seam *seam, PyObject *request, PyObject **attributes, Fields **tape)
     if (found != NULL && PyObject_TypeCheck(found, state->fields)) {
         *tape = (Fields *)found;
         PyObject *slots = (*tape)->slots;
-        if ((*tape)->chain == seam->chain && slots != NULL && PyList_CheckExact(slots)
-            && PyList_GET_SIZE(slots) >= seam->base + STRIDE && PyList_GET_ITEM(slots, seam->base) == state->zero) {
+        if ((*tape)->chain == seam->chain && slots != NULL && Py_TYPE(slots) == state->slots && Py_SIZE(slots) > seam->number
+            && ((Slots *)slots)->places[seam->number].stamps[ENTRY] == 0) {
             Py_INCREF(found);
             return 1;
         }
@@ -627,16 +1001,6 @@ in_hand(Seam *seam, PyObject *request, PyObject **attributes, Fields **tape)
         PyErr_Clear();
     Py_CLEAR(*attributes);
     return 0;
-}
-
-static void
-stamp(Seam *seam, PyObject *slots, Py_ssize_t place)
-{
-    PyObject *moment = PyObject_CallNoArgs(seam->state->now);
-    if (moment == NULL)
-        note_fault(seam);
-    else
-        put(slots, place, moment);
 }
 
 /* The layer raised: the response that Django makes of it, or NULL with the error that goes on. */
@@ -656,27 +1020,44 @@ answer_error(Seam *seam, PyObject *request, Fields *tape)
     return response;
 }
 
+/* Do `headers` differ from `before`? Mostly both hold the very same values; an answer is 1, 0 or -1, an error. */
+static int
+differ(PyObject *headers, PyObject *before)
+{
+    if (PyDict_CheckExact(headers) && PyDict_CheckExact(before) && PyDict_GET_SIZE(headers) == PyDict_GET_SIZE(before)) {
+        Py_ssize_t position = 0, position_before = 0;
+        PyObject *name, *name_before, *value, *value_before;
+        int same = 1;
+        while (same && PyDict_Next(headers, &position, &name, &value))
+            same = PyDict_Next(before, &position_before, &name_before, &value_before) && name == name_before
+                   && value == value_before;
+        if (same)
+            return 0;
+    }
+    return PyObject_RichCompareBool(headers, before, Py_NE);
+}
+
 /* Write down what differs now that `response` came out. */
 static int
-write_down(Seam *seam, Fields *tape, PyObject *slots, PyObject *attributes, PyObject *response)
+write_down(Seam *seam, Fields *tape, Place *place, PyObject *attributes, PyObject *response)
 {
     State *state = seam->state;
     if (!is_as_wide(tape, attributes)) {
         PyObject *kept = look(state, tape, attributes);
         if (kept == NULL)
             return -1;
-        put(slots, seam->base + ATTRIBUTES_OUT, kept);
+        put(place, ATTRIBUTES_OUT, kept);
     }
     Answer answer = {NULL, NULL, NULL};
     int differs = answer_of(state, response, &answer);
     if (differs == 0)
-        differs = tape->headers == NULL ? 1 : PyObject_RichCompareBool(answer.headers, tape->headers, Py_NE);
-    if (differs == 0)
+        differs = tape->headers == NULL ? 1 : differ(answer.headers, tape->headers);
+    if (differs == 0 && answer.status != tape->status)
         differs = tape->status == NULL ? 1 : PyObject_RichCompareBool(answer.status, tape->status, Py_NE);
     if (differs == 0)
         differs = PyObject_IsTrue(answer.cookies);
     if (differs == 1)
-        differs = keep(state, tape, slots, seam->base, &answer);
+        differs = keep(state, tape, place, &answer);
     answer_forget(&answer);
     return differs;
 }
@@ -690,22 +1071,23 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
     if (PyVectorcall_NARGS(given) != 1 || keywords != NULL || !in_hand(seam, args[0], &attributes, &tape))
         return PyObject_Vectorcall(seam->pure, args, given, keywords);
     PyObject *request = args[0], *slots = Py_NewRef(tape->slots);
+    Place *place = &((Slots *)slots)->places[seam->number];
     if (!is_as_wide(tape, attributes)) {
         PyObject *kept = look(seam->state, tape, attributes);
         if (kept == NULL)
             note_fault(seam);
         else
-            put(slots, seam->base + ATTRIBUTES_IN, kept);
+            put(place, ATTRIBUTES_IN, kept);
     }
-    stamp(seam, slots, seam->base + ENTRY);
+    place->stamps[ENTRY] = now();
     PyObject *response = PyObject_CallOneArg(seam->called, request);
     if (response == NULL)
         response = answer_error(seam, request, tape);
     if (response != NULL) {
-        stamp(seam, slots, seam->base + EXIT);
-        if (write_down(seam, tape, slots, attributes, response) < 0) {
+        place->stamps[EXIT] = now();
+        if (write_down(seam, tape, place, attributes, response) < 0) {
             PyErr_Clear();
-            PyObject *base = PyLong_FromSsize_t(seam->base), *done = NULL;
+            PyObject *base = PyLong_FromSsize_t(seam->number * STRIDE), *done = NULL;
             if (base != NULL)
                 done = PyObject_CallFunctionObjArgs(seam->left, tape, slots, base, attributes, response, NULL);
             if (done == NULL)
@@ -737,7 +1119,7 @@ make_seam(PyObject *self, PyObject *args)
         return NULL;
     seam->vectorcall = call_layer;
     seam->state = state;
-    seam->base = number * STRIDE;
+    seam->number = number;
 #define HOLD(part) seam->part = Py_NewRef(part);
     PARTS(HOLD)
     return (PyObject *)seam;
@@ -843,8 +1225,16 @@ static PyType_Spec seam_spec = {
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
 
+static PyObject *
+module_now(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLongLong(now());
+}
+
 static PyMethodDef module_methods[] = {
+    {"now", module_now, METH_NOARGS, NULL},
     {"snapshot", (PyCFunction)(void (*)(void))snapshot, METH_FASTCALL, NULL},
+    {"outline", (PyCFunction)(void (*)(void))outline_of, METH_FASTCALL, NULL},
     {"seam", make_seam, METH_VARARGS, NULL},
     {NULL}
 };
@@ -861,16 +1251,13 @@ module_exec(PyObject *self)
     state->nobody = PyTuple_New(0);
     state->nothing = PyDict_New();
     state->never = Py_BuildValue("(ii)", 0, 0);
-    PyObject *clock = PyImport_ImportModule("pipeline_inspector.clock");
-    if (clock == NULL)
-        return -1;
-    state->now = PyObject_GetAttrString(clock, "now");
-    state->wall = PyObject_GetAttrString(clock, "wall");
-    Py_DECREF(clock);
     if (PyErr_Occurred())
         return -1;
     state->fields = (PyTypeObject *)PyType_FromModuleAndSpec(self, &fields_spec, NULL);
     if (state->fields == NULL || PyModule_AddType(self, state->fields) < 0)
+        return -1;
+    state->slots = (PyTypeObject *)PyType_FromModuleAndSpec(self, &slots_spec, NULL);
+    if (state->slots == NULL || PyModule_AddType(self, state->slots) < 0)
         return -1;
     state->seam = (PyTypeObject *)PyType_FromModuleAndSpec(self, &seam_spec, NULL);
     return state->seam == NULL ? -1 : 0;
@@ -881,6 +1268,7 @@ module_traverse(PyObject *self, visitproc visit, void *arg)
 {
     State *state = PyModule_GetState(self);
     Py_VISIT(state->fields);
+    Py_VISIT(state->slots);
     Py_VISIT(state->seam);
     return 0;
 }
@@ -891,6 +1279,7 @@ module_clear(PyObject *self)
 {
     State *state = PyModule_GetState(self);
     Py_CLEAR(state->fields);
+    Py_CLEAR(state->slots);
     Py_CLEAR(state->seam);
     return 0;
 }
@@ -900,8 +1289,6 @@ module_free(void *self)
 {
     State *state = PyModule_GetState(self);
     module_clear(self);
-    Py_CLEAR(state->now);
-    Py_CLEAR(state->wall);
     Py_CLEAR(state->zero);
     Py_CLEAR(state->ask_again);
     Py_CLEAR(state->nobody);

@@ -17,8 +17,9 @@ from pipeline_inspector import faults
 from pipeline_inspector.probes import layers
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording.attributes import sieves
 from pipeline_inspector.recording.chain import LEARN_AGAIN, LoadedChain
-from pipeline_inspector.recording.tape import Tape, leave, now, put_down, take
+from pipeline_inspector.recording.tape import Tape, begun, leave, now, put_down, take
 from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, way_in_hand
 
 HIDDEN = frozenset(
@@ -154,10 +155,10 @@ class OutermostMiddleware:
             template, off = self.slots
             if surroundings.control_version() != self.version or self.for_some:
                 template, off = self.read_toggles(request)
-            if not off and recorder.full():
+            if not off and len(recorder.waiting) >= recorder.room and recorder.full():
                 return None
             number = next(recorder.numbers)
-            tape = Tape(chain, template, number, request, off)
+            tape = begun(chain, template, number, request, off)
             if chain.learning > 0 or not number % LEARN_AGAIN:
                 chain.learning -= 1
                 tape.learning = True
@@ -211,7 +212,7 @@ class OutermostMiddleware:
         """The chain is through: note the answer, and be told when it has been sent."""
         try:
             tape.response = layers.snapshot(response, tape.headers)
-            tape.settle(request.__dict__)
+            tape.settle(request.__dict__, sieves)
             if response.streaming:
                 tape.streaming = True
                 self.follow(tape, response)

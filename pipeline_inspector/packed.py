@@ -74,7 +74,8 @@ class PackedRequest(msgspec.Struct, array_like=True):
 class Packed(msgspec.Struct, array_like=True):
     """One request's tape as plain data. ``entries`` and ``exits`` hold a stamp for each position; ``hops`` those of all
     hops' starts, then of their ends; empty where no hop is. What was and is in ``changes`` may be told by a number: from 0
-    on in ``values``, from -1 down in ``response_headers``; once opened it is told in words."""
+    on in ``values``, from -1 down in ``response_headers``; once opened it is told in words. What was done to it is packed as
+    a number (``shortened()``)."""
 
     start: int
     entries: list[int]
@@ -104,7 +105,7 @@ class Packed(msgspec.Struct, array_like=True):
     response_headers: list[tuple[str, str]]
     response_bytes: int | None
     streaming: bool
-    changes: list[tuple[int, str, str, str, str, str | int | None, str | int | None]]
+    changes: list[Any]
     values: list[str]
     route: PackedRoute | None
     urlconf: str
@@ -131,6 +132,12 @@ _MOMENTS = (
 )
 _SHORT = 200
 _STAMPS = "exits", "hops", "chunk_stamps"
+DONE = [
+    *(("request", "attribute", kind) for kind in ("added", "changed", "removed")),
+    *(("response", what, kind) for what in ("status", "header", "cookie") for kind in ("added", "changed", "removed")),
+]
+"""What can be done to a thing of a request or an answer: on which of both, to what, how. A change holds its place here."""
+_NUMBERS = {done: number for number, done in enumerate(DONE)}
 
 
 def _plain(value: Any) -> str:
@@ -153,9 +160,26 @@ def decode(data: bytes) -> Packed:
         for name in _STAMPS:
             setattr(tape, name, [stamp - start if stamp else NEVER for stamp in getattr(tape, name)])
         tape.entries = [stamp - start if stamp > 0 else stamp or NEVER for stamp in tape.entries]
-        tape.changes = [(*change[:5], _told(tape, change[5]), _told(tape, change[6])) for change in tape.changes]
+        tape.changes = [_opened(tape, change) for change in tape.changes]
         tape.start = 0
     return tape
+
+
+def shortened(changes: list[Any]) -> list[tuple[Any, ...]]:
+    """``changes`` (position, on, what, name, kind, before, after) as they are packed: position, what was done by number,
+    name, before, after."""
+    return [
+        (position, _NUMBERS[on, what, kind], name, before, after)
+        for position, on, what, name, kind, before, after in changes
+    ]
+
+
+def _opened(tape: Packed, change: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A change in full and in words. An earlier version did not shorten it."""
+    if len(change) == 5:
+        on, what, kind = DONE[change[1]]
+        change = change[0], on, what, change[2], kind, *change[3:]
+    return (*change[:5], _told(tape, change[5]), _told(tape, change[6]))
 
 
 def _told(tape: Packed, value: str | int | None) -> str | None:

@@ -8,24 +8,17 @@ import pickle
 import sys
 import threading
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterator
-from types import FunctionType, SimpleNamespace
+from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.test import RequestFactory
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipeline_inspector import compiled, faults
-from pipeline_inspector.probes.layers import pure_snapshot
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.recording.attributes import sieves
-from pipeline_inspector.recording.fields import PureFields
-from pipeline_inspector.recording.slots import COOKIES, HEADERS, STATUS, STRIDE
 from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import journey, layers
@@ -34,21 +27,6 @@ from tests.scenarios.driving import site, through_wsgi, watched
 from tests.sites import Site
 
 half: Any = compiled.half
-
-
-class PureTape(PureFields):
-    """Notes what is asked of it beyond its fields."""
-
-    __slots__ = ()
-
-    def all_of(self, attributes: dict[str, Any]) -> Any:
-        """Like a tape's."""
-        self.only_added = False
-        self.width, self.newest = 1_000_000_000, None
-        return {**attributes}
-
-
-CompiledTape: Any = type("CompiledTape", (half.Fields,), {"__slots__": (), "all_of": PureTape.all_of}) if half else None
 
 
 @pytest.fixture(autouse=True)
@@ -66,129 +44,6 @@ def test_it_was_built_and_is_used(site: Site) -> None:
     assert site.run("-c", asked).stdout.strip() == "pipeline_inspector._compiled"
     site.env[compiled.PURE] = "1"
     assert site.run("-c", asked).stdout.strip() == "pipeline_inspector.recording.fields"
-
-
-# -- the fields -------------------------------------------------------------------------------------------------------
-
-names = st.sampled_from(["one", "two", "three", "four", "resolver_match"])
-things = st.sampled_from([None, True, 7, "text", (1, 2), [3]])
-deeds = st.one_of(
-    st.tuples(st.just("set"), names, things), st.tuples(st.just("take away"), names, st.none()), st.just("look")
-)
-
-
-def _played(kind: Any, deeds: list[Any], match: Any) -> list[Any]:
-    request = SimpleNamespace(META={}, path="/", method="GET", resolver_match=None, one="there before")
-    tape = kind(None, [0] * STRIDE, 1, request)
-    request._pipeline_tape = tape
-    own = request.__dict__
-    told = [tape.width, tape.first, tape.newest, tape.method, tape.path, tape.slots]
-    for deed in deeds:
-        if deed == "look":
-            if len(own) != tape.width:
-                looked = tape.looked(own)
-                told.append({**looked, "_pipeline_tape": 0} if isinstance(looked, dict) else looked)
-            told += [tape.width, tape.newest, [*tape.came], tape.only_added]
-        elif deed[0] == "set":
-            own[deed[1]] = deed[2]
-        else:
-            own.pop(deed[1], None)
-    return [*told, tape.left_behind(own, match, sieves)]
-
-
-@settings(max_examples=500)
-@given(st.lists(deeds, max_size=14), things)
-def test_attributes_are_kept_and_left_behind_as_the_python_half_does(deeds: list[Any], match: Any) -> None:
-    assert _played(CompiledTape, deeds, match) == _played(PureTape, deeds, match)
-
-
-texts = st.text("abcXYZ-019", min_size=1, max_size=5)
-
-
-@settings(max_examples=200)
-@given(st.dictionaries(texts, texts), st.dictionaries(texts, texts), st.integers(200, 599), st.booleans())
-def test_an_answer_is_kept_as_the_python_half_does(
-    headers: dict[str, str], cookies: dict[str, str], status: int, again: bool
-) -> None:
-    response = HttpResponse(status=status, headers=headers)
-    for name, value in cookies.items():
-        response.set_cookie(name, value)
-    told = []
-    for kind in (CompiledTape, PureTape):
-        tape = kind(None, [0] * STRIDE * 2, 1, RequestFactory().get("/"))
-        tape.answered(STRIDE, response)
-        if again:
-            tape.answered(0, response)
-        told.append((tape.slots, tape.headers, tape.status))
-        assert tape.slots[STRIDE + HEADERS] == response.headers._store
-        assert tape.slots[STRIDE + HEADERS] is not response.headers._store
-    assert told[0] == told[1]
-    assert told[0][0][STRIDE + STATUS] == status
-    assert told[0][0][STRIDE + COOKIES] == (cookies or 0)
-    assert half.snapshot(response) == pure_snapshot(response) == (status, response.headers._store, cookies or 0)
-    known = response.headers._store.copy()
-    assert half.snapshot(response, known)[1] is known
-    assert half.snapshot(response, {})[1] is not response.headers._store
-
-
-@pytest.mark.parametrize("thing", [None, 3, "text", object(), SimpleNamespace(headers=3), HttpResponse])
-def test_what_is_no_response_has_no_snapshot(thing: Any) -> None:
-    assert half.snapshot(thing) is None
-    assert pure_snapshot(thing) is None
-
-
-def test_a_tape_that_is_let_go_of_is_as_it_began() -> None:
-    tape = Tape(None, [0] * STRIDE, 1, RequestFactory().get("/"))
-    names = [name for name in vars(PureFields) if not name.startswith("_") and not callable(getattr(PureFields, name))]
-    begun = {name: getattr(tape, name) for name in names if name not in PureFields.__slots__}
-    assert begun == {name: getattr(PureFields, name) for name in begun}
-    assert len(begun) > 25
-    for name in begun:
-        setattr(tape, name, "written")
-    tape.forget()
-    assert {name: getattr(tape, name) for name in begun} == begun
-
-
-class Aside(deque[Tape]):
-    """A queue that the recorder thread finds empty."""
-
-    def __len__(self) -> int:
-        return 0
-
-
-def test_a_tape_that_waits_is_left_out_of_the_collectors_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "_queue", queue := Aside())
-    with site([HERE + "Both"] * 3):
-        handler = WSGIHandler()
-        through_wsgi(handler, "/")
-        handler._middleware_chain = None
-    tape = queue.popleft()
-    assert [gc.is_tracked(one) for one in (tape, tape.slots, tape.events, tape.transport, tape.response)] == [False] * 5
-    recorder.clear(tape)
-    assert gc.is_tracked(tape.slots)
-    gc.collect()
-    assert sys.getrefcount(tape) == 2, "somebody besides this test holds it still"
-
-
-@pytest.mark.parametrize(
-    ("call", "error"),
-    [
-        (lambda tape: Tape(None, (), 1, RequestFactory().get("/")), TypeError),
-        (lambda tape: Tape(None, [], 1, object()), AttributeError),
-        (lambda tape: tape.looked(3), TypeError),
-        (lambda tape: tape.answered(0), TypeError),
-        (lambda tape: tape.answered(-1, HttpResponse()), IndexError),
-        (lambda tape: tape.answered(0, None), AttributeError),
-        (lambda tape: tape.left_behind({}, None), TypeError),
-        (lambda tape: tape.left_behind([], None, {}), TypeError),
-        (lambda tape: half.seam(None), TypeError),
-        (lambda tape: half.seam(*[None] * 3, -1, *[None] * 4), ValueError),
-        (lambda tape: half.snapshot(), TypeError),
-    ],
-)
-def test_wrong_arguments_are_errors(call: Callable[[Any], Any], error: type[Exception]) -> None:
-    with pytest.raises(error):
-        call(Tape(None, [], 1, RequestFactory().get("/")))
 
 
 # -- the functions around what Django calls -----------------------------------------------------------------------------

@@ -13,5 +13,5 @@ def abridged(sealed: Sealed, plan: Plan | None) -> RequestRecord:
     for position, on, what, name, kind, before, after in tape.changes:
         layer = way.layer(position)
         if layer is not None:
-            layer.changes.append(Change(on, what, name, kind, before, after))  # type: ignore[arg-type]
+            layer.changes.append(Change(on, what, name, kind, before, after))
     return RequestRecord(row.id, row.seq, row.state, row.started_at, way.end, layers=way.layers)

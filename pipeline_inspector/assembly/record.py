@@ -96,7 +96,7 @@ class _Record:
     def _changes(self) -> list[Change]:
         core: list[Change] = []
         for position, on, what, name, kind, before, after in self.tape.changes:
-            change = Change(on, what, name, kind, before, after)  # type: ignore[arg-type]
+            change = Change(on, what, name, kind, before, after)
             layer = self.way.layer(position)
             (core if layer is None else layer.changes).append(change)
         return core

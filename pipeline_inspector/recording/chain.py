@@ -15,6 +15,7 @@ import msgspec
 from django.utils.deprecation import MiddlewareMixin
 
 from pipeline_inspector import clock
+from pipeline_inspector.recording.fields import Slots
 from pipeline_inspector.recording.frames import begins_with
 from pipeline_inspector.recording.slots import ENTRY, OFF, STRIDE
 from pipeline_inspector.records import Frame, Mode, NotUsed, Plan, PlanLayer
@@ -141,7 +142,7 @@ class LoadedChain:
                 slots[layer.position * STRIDE + ENTRY] = OFF
             if len(self._templates) > 100:
                 self._templates.clear()
-            ready = self._templates[off] = slots, tuple(layer.id for layer in mine)
+            ready = self._templates[off] = Slots(slots), tuple(layer.id for layer in mine)
         return ready
 
     def plan(self) -> Plan:

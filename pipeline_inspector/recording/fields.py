@@ -76,8 +76,11 @@ class PureFields:
         self.width = len(self.first) + 1
 
     def forget(self) -> None:
-        """Have everything that was not there at the beginning as it was before it was written."""
+        """Hold nothing any more: everything that was not there at the beginning is as it was before it was written."""
         self.__dict__ = {}
+        self.slots = [0] * len(self.slots)
+        self.events, self.came, self.meta, self.first = [], [], _NOTHING, _NOTHING
+        self.headers = self.newest = None
 
     def rest(self) -> None:
         """The tape waits until it is taken and cleared: compiled, what is its own is left out of the work of Python's
@@ -104,24 +107,38 @@ class PureFields:
         """A copy of ``attributes``, or 0: the tape says."""
         raise NotImplementedError
 
-    def left_behind(self, attributes: dict[str, Any], match: Any, sieves: Sieves) -> tuple[Left, dict[str, Any]] | None:
-        """What is left of the attributes that came, when nothing else was done to the request's ``attributes`` than that
-        ``match`` was set, the view resolved: names and kinds, oldest first, and by name what the sieve for these, one of
-        ``sieves``, keeps. None when anything else was done."""
+    def settle(self, attributes: dict[str, Any], sieves: Sieves) -> None:
+        """The chain is through: keep what is needed of the request's ``attributes``, and let go of all that is not.
+
+        Where they only came, one after the other, and a ``match`` was set, the view resolved, no object is needed any more:
+        names and kinds, oldest first, are ``left``, and by name what the sieve for these, one of ``sieves``, keeps. Else all
+        stay until the record is made.
+        """
+        if not (
+            self.only_added
+            and "_post" not in attributes
+            and "urlconf" not in attributes
+            and self._sift(attributes, sieves)
+        ):
+            self.attributes = attributes.copy()
+
+    def _sift(self, attributes: dict[str, Any], sieves: Sieves) -> bool:
         first, came = self.first, self.came
         if first.get("resolver_match", 0) is not None:
-            return None
+            return False
         names, values = zip(*reversed(came), strict=True) if came else ((), ())
-        begun = {**first, "resolver_match": match}
+        begun = {**first, "resolver_match": self.match}
         if [*attributes] != [*begun, "_pipeline_tape", *names] or not all(
             map(is_, attributes.values(), chained(begun.values(), (self,), values))
         ):
-            return None
+            return False
         left, places = sieves[names, (*map(type, values),)]
         kept = {}
         for place, name, tell in places:
             kept[name] = values[place] if tell is None else tell(values[place])
-        return left, kept
+        self.left, self.attributes = left, kept
+        self.came, self.first = [], _NOTHING
+        return True
 
     def answered(self, base: int, response: Any) -> None:
         """Keep what ``response`` is now, which differs from the boundary before, in the slots from ``base`` on."""
@@ -136,5 +153,7 @@ class PureFields:
 
 if TYPE_CHECKING:
     Fields = PureFields
+    Slots = list[Any]
 else:
     Fields = getattr(compiled.half, "Fields", PureFields)
+    Slots = getattr(compiled.half, "Slots", list)

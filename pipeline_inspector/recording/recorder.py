@@ -95,13 +95,13 @@ class Outlets:
 numbers = count(1)
 running: dict[int, Tape] = {}
 
-_queue: deque[Tape] = deque()
+waiting: deque[Tape] = deque()
 _chains: deque[LoadedChain] = deque(maxlen=100)
 _diverted: list[deque[Tape]] = []
 _wake = threading.Event()
 _idle = False
 _dropped = 0
-_room = pacing.QUEUE_LIMIT
+room = pacing.QUEUE_LIMIT
 _turn_began = 0
 _thread: threading.Thread | None = None
 _outlets: Outlets | None = None
@@ -115,9 +115,9 @@ def connect(outlets: Outlets) -> None:
 
 
 def full() -> bool:
-    """Is there no room for another request? Then it is counted as dropped."""
+    """No room is left for another request of those that are kept; it is counted as dropped."""
     global _dropped
-    if len(_queue) < _room or _diverted:
+    if _diverted:
         return False
     _dropped += 1
     faults.note("recorder: queue", "it is full: more requests come in than can be recorded, and some are not")
@@ -133,12 +133,12 @@ def finish(tape: Tape) -> None:
     if _diverted:
         _diverted[-1].append(tape)
         return
-    if full():
+    if len(waiting) >= room and full():
         clear(tape)
         return
     tape.rest()
-    _queue.append(tape)
-    if _idle or len(_queue) == BATCH:
+    waiting.append(tape)
+    if _idle or len(waiting) == BATCH:
         _wake.set()
     elif _thread is None:
         _start()
@@ -178,13 +178,13 @@ def flush(patience: float = 20.0) -> bool:
     """Wait until everything finished so far is in the store, ``patience`` seconds at most; False: it is not, or there is no
     thread to do it."""
     deadline = time.monotonic() + patience
-    if (_queue or _chains) and _thread is None:
+    if (waiting or _chains) and _thread is None:
         _start()
     _wake.set()
-    while (_queue or _chains or _busy.is_set()) and _thread is not None and time.monotonic() < deadline:
+    while (waiting or _chains or _busy.is_set()) and _thread is not None and time.monotonic() < deadline:
         _wake.set()
         time.sleep(0.002)
-    return not (_queue or _chains or _busy.is_set())
+    return not (waiting or _chains or _busy.is_set())
 
 
 # -- the thread -----------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def _complaint() -> faults.Fault | None:
     waited = (clock.now() - began) // 1_000_000_000 if began else 0
     if waited < STUCK_AFTER:
         return None
-    told = f"the store has not answered for {waited} s; {len(_queue)} requests wait to be kept"
+    told = f"the store has not answered for {waited} s; {len(waiting)} requests wait to be kept"
     return faults.Fault("recorder: store", told, 1, clock.wall())
 
 
@@ -256,7 +256,7 @@ class Keeper:
 
     def turn(self) -> None:
         """One turn: what is queued is kept; then sleep, deeply when there is nothing to do."""
-        global _room, _turn_began
+        global room, _turn_began
         outlets = _outlets
         if outlets is None:
             time.sleep(IDLE)
@@ -279,20 +279,20 @@ class Keeper:
                 _busy.clear()
         spent = time.thread_time() - before
         self._pace.worked(time.monotonic(), time.process_time(), spent, worked, SHARE_WATCHED if watched else SHARE)
-        _room = self._pace.room
+        room = self._pace.room
         self._sleep(worked=worked, watched=watched, rest=max(self._pace.rest, spent if running else 0))
 
     def _sleep(self, *, worked: int, watched: bool, rest: float) -> None:
         global _idle
         if worked or self._sealed:
-            if rest < PAUSE and len(_queue) < BATCH:
+            if rest < PAUSE and len(waiting) < BATCH:
                 _wake.wait(PAUSE)  # one sleep, not two: after each the interpreter must be won back from busy threads
             else:
                 time.sleep(rest)
             _wake.clear()
             return
         _idle = True
-        if not _queue and not _chains:
+        if not waiting and not _chains:
             _wake.wait(0.1 if watched else IDLE)
         _idle = False
         if _wake.is_set():
@@ -315,12 +315,12 @@ class Keeper:
             self._plans.add(plan.id)
 
     def _batch(self, outlets: Outlets) -> int:
-        count = min(MOST, len(_queue))
+        count = min(MOST, len(waiting))
         if not count:
             return 0
         sealer = self._guarded("recorder: sealing", outlets.sealer)
-        for number, tape in enumerate(_take(_queue, count), 1):
-            if not number % AT_A_TIME and len(_queue) < BATCH + count - number:
+        for number, tape in enumerate(_take(waiting, count), 1):
+            if not number % AT_A_TIME and len(waiting) < BATCH + count - number:
                 time.sleep(0)
             try:
                 one = sealer.seal(tape)
@@ -337,7 +337,7 @@ class Keeper:
         sealed = self._sealed
         waited = time.monotonic() - self._kept_at
         within = KEPT_WITHIN_WATCHED if self._watched else KEPT_WITHIN
-        if not sealed or (len(sealed) < AT_ONCE and waited < within and (running or _queue)):
+        if not sealed or (len(sealed) < AT_ONCE and waited < within and (running or waiting)):
             return
         self._sealed, self._kept_at = [], time.monotonic()
         self._tell_process(outlets)
@@ -391,9 +391,6 @@ def clear(tape: Tape) -> None:
     if tape.transport is not None:
         tape.transport.forget()
     tape.forget()
-    tape.slots = [0] * len(tape.slots)
-    tape.events, tape.came, tape.meta, tape.first = [], [], {}, {}
-    tape.headers = tape.newest = None
 
 
 def _take(queue: deque[Tape], most: int) -> Iterable[Tape]:
@@ -410,8 +407,8 @@ def _after_fork() -> None:
     _starting = threading.Lock()
     _wake.clear()
     _busy.clear()
-    while _queue:
-        clear(_queue.popleft())
+    while waiting:
+        clear(waiting.popleft())
     running.clear()
 
 

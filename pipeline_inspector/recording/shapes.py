@@ -4,11 +4,15 @@ single values only, so what changed is found out once for each shape. Runs on th
 A request has no known shape while its chain still learns, when its layers exchange attributes, or when some are off.
 """
 
+from collections.abc import Callable
 from operator import is_, itemgetter
+from types import NoneType
 from typing import Any, NamedTuple
 
 import msgspec
 
+from pipeline_inspector import compiled
+from pipeline_inspector.packed import shortened
 from pipeline_inspector.recording.attributes import Told, as_told
 from pipeline_inspector.recording.changes import Comparer
 from pipeline_inspector.recording.heads import HEADERS_KEPT
@@ -23,6 +27,8 @@ _SHORT = 200
 _KNOWN = 4000
 _SHAPES = 500
 _LONGEST_SHAPE = 20_000
+_ALIKE_WHEN_EQUAL = frozenset({NoneType, bool, int, str, Told})
+"""Kinds of which equal values are told in the same words. Not so ``0.0`` and ``-0.0``, or a moment in two time zones."""
 
 
 class Changed(NamedTuple):
@@ -30,7 +36,7 @@ class Changed(NamedTuple):
 
     changes: Any
     cut: int
-    values: list[str]
+    values: list[str] | msgspec.Raw
 
 
 class Shape(NamedTuple):
@@ -39,6 +45,7 @@ class Shape(NamedTuple):
     changes: msgspec.Raw
     cut: int
     named: tuple[str, ...]
+    told: Known[tuple[Any, ...], msgspec.Raw] | None
 
 
 class Words:
@@ -86,6 +93,31 @@ class Numbers(Words):
         return super().header(name, value) if place is None else place
 
 
+_numbers_only: Callable[[Any, dict[str, Any]], bytes | None] = getattr(compiled.half, "outline", lambda *_: None)
+
+
+def _outline(slots: Any, answer: dict[str, Any]) -> tuple[bool, Any]:
+    """Were headers only added on the way to ``answer``? And what boundaries kept, all save values where they were."""
+    outline = _numbers_only(slots, answer) if len(answer) <= HEADERS_KEPT else None
+    if outline is not None:
+        return True, outline
+    kept, cookies = slots[HEADERS::STRIDE], slots[COOKIES::STRIDE]
+    headers = [*filter(None, kept)]
+    last = answer.values()
+    only_added = len(answer) <= HEADERS_KEPT and all(
+        len(one) <= len(answer) and all(map(is_, one.values(), last)) for one in headers
+    )
+    return only_added, (
+        (*slots[ATTRIBUTES_IN::STRIDE],),
+        (*slots[ATTRIBUTES_OUT::STRIDE],),
+        (*slots[STATUS::STRIDE],),
+        (*map(bool, kept),),
+        (*map(len, headers),),
+        0 if only_added else (*[(*one.values(),) for one in headers],),
+        (*[(*one.items(),) if one else 0 for one in cookies],) if any(cookies) else 0,
+    )
+
+
 class Shapes:
     """Tells what changed on the way of a tape; ``redactor`` says how values may be told."""
 
@@ -101,30 +133,11 @@ class Shapes:
         if left is None or final is None or tape.off or any(map(itemgetter(8), hooks)):
             if left is not None:
                 tape.came = as_told(left, tape.attributes)
-            return Changed(*self._comparer.changes(tape, hooks), [])
-        slots, answer, attributes = tape.slots, final[1], tape.attributes
-        kept = slots[HEADERS::STRIDE]
-        headers = [*filter(None, kept)]
-        cookies = slots[COOKIES::STRIDE]
-        last = answer.values()
-        only_added = len(answer) <= HEADERS_KEPT
-        for one in headers:
-            if not all(map(is_, one.values(), last)):
-                only_added = False
-                break
-        key = (
-            left,
-            (*attributes,),
-            type(tape.match),
-            *[event[4:8] for event in hooks],
-            (*slots[ATTRIBUTES_IN::STRIDE],),
-            (*slots[ATTRIBUTES_OUT::STRIDE],),
-            (*slots[STATUS::STRIDE],),
-            (*map(bool, kept),),
-            (*map(len, headers),),
-            (*answer,) if only_added else (*[(*one.values(),) for one in headers],),
-            (*[(*one.items(),) if one else 0 for one in cookies],) if any(cookies) else 0,
-        )
+            changes, cut = self._comparer.changes(tape, hooks)
+            return Changed(shortened(changes), cut, [])
+        answer, attributes = final[1], tape.attributes
+        only_added, outline = _outline(tape.slots, answer)
+        key = left, type(tape.match), outline, (*answer,), *[event[4:8] for event in hooks]
         shape = self._shapes.get(key)
         if shape is None:
             tape.came = as_told(left, attributes)
@@ -133,10 +146,14 @@ class Shapes:
                 if len(self._shapes) >= _SHAPES:
                     self._shapes.clear()
                 self._shapes[key] = shape
-        tell = self._words.attribute
-        return Changed(shape.changes, shape.cut, [tell(name, attributes[name]) for name in shape.named])
+        values = attributes.values()
+        told = [*map(self._words.attribute, shape.named, values)] if shape.told is None else shape.told[*values,]
+        return Changed(shape.changes, shape.cut, told)
 
     def _shape(self, tape: Tape, hooks: list[tuple[Any, ...]], answer: dict[str, Any] | None) -> Shape:
         named = (*tape.attributes,)
         changes, cut = Comparer(Numbers(self._redactor, named, answer)).changes(tape, hooks)
-        return Shape(piece(changes), cut, named)
+        told: Known[tuple[Any, ...], msgspec.Raw] | None = None
+        if {*map(type, tape.attributes.values())} <= _ALIKE_WHEN_EQUAL:
+            told = Known(lambda values: piece([*map(self._words.attribute, named, values)]), _SHORT, LONGEST)
+        return Shape(piece(shortened(changes)), cut, named, told)

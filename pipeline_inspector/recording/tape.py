@@ -36,18 +36,16 @@ from contextvars import ContextVar, Token
 from threading import get_ident
 from typing import Any
 
-from pipeline_inspector import clock
-from pipeline_inspector.recording.attributes import sieves
+from pipeline_inspector import clock, compiled
 from pipeline_inspector.recording.fields import Fields
 
-now = clock.now
+now: Callable[[], int] = getattr(compiled.half, "now", clock.now)
 
 EVENT_LIMIT = 4000
 QUERIES_KEPT = 1000
 
 QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
 
-_NOTHING: dict[str, Any] = {}
 _NO_WIDTH = 1_000_000_000
 """More than a request has: it is asked at every boundary."""
 
@@ -84,19 +82,6 @@ class Tape(Fields):
         self.only_added = False
         self.width, self.newest = _NO_WIDTH, None
 
-    def settle(self, attributes: dict[str, Any]) -> None:
-        """The chain is through: keep what is needed of the request's ``attributes``, and let go of all that is not.
-
-        Where they only came, one after the other, no object is needed any more; else all stay until the record is made.
-        """
-        if self.only_added and "_post" not in attributes and "urlconf" not in attributes:
-            left = self.left_behind(attributes, self.match, sieves)
-            if left is not None:
-                self.left, self.attributes = left
-                self.came, self.first = [], _NOTHING
-                return
-        self.attributes = attributes.copy()
-
     @property
     def width_at_first(self) -> int:
         """How many attributes there were when the tape was put on the request."""
@@ -120,6 +105,9 @@ class Tape(Fields):
 def _no_tape() -> None:
     """What a tape is once its request was pickled and opened again."""
 
+
+begun: Callable[..., Tape] = getattr(Tape, "begun", Tape)
+"""Makes one, of ``chain``, ``slots``, ``number``, ``request`` and ``off``."""
 
 closing: dict[int, Tape] = {}
 """By thread: the tape whose response is being closed there."""

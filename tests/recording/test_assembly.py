@@ -7,7 +7,7 @@ from pipeline_inspector import packed
 from pipeline_inspector.assembly.record import assemble
 from pipeline_inspector.packed import NEVER
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.records import Plan, RequestRecord, Sealed
+from pipeline_inspector.records import Change, Plan, RequestRecord, Sealed
 from pipeline_inspector.store import configured
 from pipeline_inspector.store.memory import MemoryStore
 from tests.scenarios import journey
@@ -67,6 +67,29 @@ def test_a_record_that_broke_off_anywhere_still_adds_up(interface: str) -> None:
         assert isinstance(record, RequestRecord)
         assert_adds_up(record)
         assert set(outcomes(record).values()) <= {"passed", "answered"}
+
+
+@both
+def test_what_an_earlier_version_packed_in_words_still_opens(interface: str) -> None:
+    kept, plan = sealed(interface)
+    written = msgspec.msgpack.decode(kept.payload)
+    place = packed.Packed.__struct_fields__.index("changes")
+    assert {len(change) for change in written[place]} == {5}
+    told = {(change.on, change.what, change.kind) for change in all_changes(assemble(kept, plan))}
+    in_words = [
+        (position, *done, name, kind, *values)
+        for position, number, name, *values in written[place]
+        for *done, kind in [packed.DONE[number]]
+    ]
+    assert {(change[1], change[2], change[4]) for change in in_words} == told
+    written[place] = in_words
+    before = msgspec.structs.replace(kept, payload=msgspec.msgpack.encode(written))
+    assert assemble(before, plan) == assemble(kept, plan)
+
+
+def all_changes(record: RequestRecord) -> list[Change]:
+    """What the layers and the core changed."""
+    return [*record.core_changes, *(change for layer in record.layers for change in layer.changes)]
 
 
 @both

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline_inspector import middleware
 from pipeline_inspector.recording import chain, recorder
-from pipeline_inspector.recording.attributes import Told
+from pipeline_inspector.recording.attributes import Told, sieves
 from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.testing import record_pipeline
 from tests.scenarios import layers
@@ -99,7 +99,7 @@ def test_a_request_is_let_go_of_only_when_its_attributes_came_one_after_the_othe
             gone = gone or not seen.keys() <= own.keys()
             came += [name for name in own if name not in seen]
             seen = {**own, **seen}
-    tape.settle(own)
+    tape.settle(own, sieves)
     if tape.left is None:
         assert tape.attributes == own
         assert gone or [*own] != came or any(own[name] is not value for name, value in seen.items())

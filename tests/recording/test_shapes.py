@@ -1,5 +1,7 @@
 """Requests of one shape share what is found out about their changes, and each is told with its own values."""
 
+import datetime as dt
+import decimal
 from typing import Any
 
 import pytest
@@ -40,6 +42,25 @@ def changes(record: RequestRecord, layer: str) -> dict[str, Change]:
     return {change.name: change for found in record.layers if found.name == layer for change in found.changes}
 
 
+class Trimming(layers.Both):
+    """Takes away the header that came last."""
+
+    def after(self, request: Any, response: Any) -> Any:
+        """The header of ``Counting`` is gone."""
+        del response["X-Turn"]
+        return response
+
+
+class Signing(layers.Both):
+    """Leaves what is told in the same words as something else, or is equal and is not."""
+
+    signs: Any = None
+
+    def before(self, request: Any) -> None:
+        """One attribute."""
+        request.sign = Signing.signs
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[RequestRecord]:
     """Sixty requests beyond what a chain learns from; the last twenty have a header altered."""
@@ -74,3 +95,38 @@ def test_a_header_that_a_layer_alters_is_told_before_and_after(asked: list[Reque
             assert altered.before is not None
             assert altered.before.startswith("text/")
         assert record.dropped.changes == 0
+
+
+def test_a_header_that_was_taken_away_is_told_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "LEARN_AGAIN", 1_000_000)
+    for kind in (Counting, Trimming):
+        monkeypatch.setattr(layers, kind.__name__, kind, raising=False)
+    Counting.turn, Counting.alters = 0, False
+    with site([HERE + "Trimming", HERE + "Counting"]), record_pipeline() as records:
+        handler = WSGIHandler()
+        for _ in range(30):
+            through_wsgi(handler, "/")
+    for turn, record in enumerate(records, 1):
+        trimmed = changes(record, "Trimming")["X-Turn"]
+        assert (trimmed.kind, trimmed.before, trimmed.after) == ("removed", str(turn), None)
+
+
+def test_equal_values_are_told_each_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shape is of values of the same kinds; among them there are equal ones that look different."""
+    east = dt.timezone(dt.timedelta(hours=2))
+    signs = [
+        *(1, True, 1.0, "1", None, 0, False, 0.0, -0.0, decimal.Decimal("1.0"), decimal.Decimal("1.00")),
+        *(dt.datetime(2026, 1, 1, 10, tzinfo=dt.UTC), dt.datetime(2026, 1, 1, 12, tzinfo=east), "", "None", b"1"),
+    ]
+    monkeypatch.setattr(middleware, "LEARN_AGAIN", 1_000_000)
+    monkeypatch.setattr(layers, "Signing", Signing, raising=False)
+    told = []
+    with site([order(Spec("T0")), HERE + "Signing"]), record_pipeline() as records:
+        handler = WSGIHandler()
+        for sign in signs * 4:
+            Signing.signs = sign
+            through_wsgi(handler, "/")
+    told = [changes(record, "Signing")["sign"].after for record in records]
+    learned, known = told[: len(signs)], told[-len(signs) :]
+    assert known == learned
+    assert len({*learned}) == len(signs) - 1, "1.0 is told as a decimal number is"

@@ -85,7 +85,7 @@ IN_PROBES: dict[str, tuple[object, str]] = {
     "the way of the server": (server, "Transport"),
     "counting what goes out": (Transport, "note_chunk"),
     "the first request": (startup, "first_request"),
-    "opening the tape": (middleware, "Tape"),
+    "opening the tape": (middleware, "begun"),
     "seeing the answer": (layers, "snapshot"),
     "hearing that it was sent": (Tape, "sent"),
     "following a stream": (middleware.OutermostMiddleware, "follow"),
@@ -220,7 +220,7 @@ def test_when_too_many_requests_wait_the_rest_is_counted_and_told(
     lost = recorder.dropped()
     same_as_bare(bare, "wsgi", ("/",))
     assert hanging.reached.wait(10)
-    monkeypatch.setattr(recorder, "_room", 3)
+    monkeypatch.setattr(recorder, "room", 3)
     same_as_bare(bare, "wsgi", PATHS["wsgi"][:6])
     assert recorder.dropped() - lost == 3
     told = " ".join(text_of(look()).split())

@@ -8,7 +8,7 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from pipeline_inspector import middleware
 from pipeline_inspector.control import toggles
-from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording import pacing, recorder
 from pipeline_inspector.store.base import Store
 from tests.scenarios.driving import Answer, through_wsgi
 from tests.security.conftest import api
@@ -48,7 +48,8 @@ def test_the_switches_of_one_browser_stay_out_of_a_request_that_runs_beside_it(
 
 def test_what_is_off_stays_off_in_requests_that_are_not_recorded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = WSGIHandler()
-    monkeypatch.setattr(recorder, "full", lambda: True)
+    monkeypatch.setattr(pacing, "QUEUE_LIMIT", 0)
+    monkeypatch.setattr(recorder, "room", 0)
     assert "X-Every-Hook" in dict(through_wsgi(handler, "/").headers)
     toggles.switch(store, LAYER, enabled=False)
     assert "X-Every-Hook" not in dict(through_wsgi(handler, "/").headers)

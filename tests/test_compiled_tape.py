@@ -1,0 +1,259 @@
+"""The compiled tape: its slots and fields hold what the Python ones hold, and let go of it."""
+
+import gc
+import operator
+import sys
+from collections import deque
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpResponse
+from django.test import RequestFactory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline_inspector import compiled
+from pipeline_inspector.probes.layers import pure_snapshot
+from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording.attributes import sieves
+from pipeline_inspector.recording.fields import PureFields
+from pipeline_inspector.recording.slots import (
+    ATTRIBUTES_IN,
+    ATTRIBUTES_OUT,
+    COOKIES,
+    ENTRY,
+    EXIT,
+    HEADERS,
+    HOP_END,
+    HOP_START,
+    STATUS,
+    STRIDE,
+)
+from pipeline_inspector.recording.tape import Tape
+from tests.scenarios.comparing import HERE
+from tests.scenarios.driving import site, through_wsgi
+
+half: Any = compiled.half
+STAMPS = ENTRY, EXIT, HOP_START, HOP_END
+
+
+class PureTape(PureFields):
+    """Notes what is asked of it beyond its fields."""
+
+    __slots__ = ()
+
+    def all_of(self, attributes: dict[str, Any]) -> Any:
+        """Like a tape's."""
+        self.only_added = False
+        self.width, self.newest = 1_000_000_000, None
+        return {**attributes}
+
+
+CompiledTape: Any = type("CompiledTape", (half.Fields,), {"__slots__": (), "all_of": PureTape.all_of}) if half else None
+
+
+names = st.sampled_from(["one", "two", "three", "four", "resolver_match"])
+things = st.sampled_from([None, True, 7, "text", (1, 2), [3]])
+deeds = st.one_of(
+    st.tuples(st.just("set"), names, things), st.tuples(st.just("take away"), names, st.none()), st.just("look")
+)
+
+
+def _played(kind: Any, deeds: list[Any], match: Any) -> list[Any]:
+    request = SimpleNamespace(META={}, path="/", method="GET", resolver_match=None, one="there before")
+    tape = kind(None, [0] * STRIDE, 1, request)
+    request._pipeline_tape = tape
+    own = request.__dict__
+    told = [tape.width, tape.first, tape.newest, tape.method, tape.path, [*tape.slots]]
+    for deed in deeds:
+        if deed == "look":
+            if len(own) != tape.width:
+                looked = tape.looked(own)
+                told.append({**looked, "_pipeline_tape": 0} if isinstance(looked, dict) else looked)
+            told += [tape.width, tape.newest, [*tape.came], tape.only_added]
+        elif deed[0] == "set":
+            own[deed[1]] = deed[2]
+        else:
+            own.pop(deed[1], None)
+    tape.match = match
+    tape.settle(own, sieves)
+    kept = {**tape.attributes, "_pipeline_tape": 0}
+    return [*told, tape.left, kept, [*tape.came], tape.first]
+
+
+@settings(max_examples=500)
+@given(st.lists(deeds, max_size=14), things)
+def test_attributes_are_kept_and_left_behind_as_the_python_half_does(deeds: list[Any], match: Any) -> None:
+    assert _played(CompiledTape, deeds, match) == _played(PureTape, deeds, match)
+
+
+stamps = st.integers(-(2**63), 2**63 - 1)
+kept = st.one_of(st.integers(), st.none(), st.text(), st.dictionaries(st.text(), st.text()))
+
+
+@given(st.integers(0, 3), st.data())
+def test_slots_hold_what_a_list_holds(positions: int, data: st.DataObject) -> None:
+    expected: list[Any] = [0] * STRIDE * positions
+    slots = half.Slots(expected)
+    for number in data.draw(st.lists(st.integers(0, max(0, len(expected) - 1)), max_size=20)) if positions else ():
+        expected[number] = slots[number] = data.draw(stamps if number % STRIDE in STAMPS else kept)
+    assert len(slots) == len(expected)
+    assert [*slots] == expected == half.Slots(expected)[:]
+    some = data.draw(st.slices(len(expected)))
+    assert slots[some] == expected[some]
+    assert [*Tape(None, slots, 1, RequestFactory().get("/")).slots] == expected
+    assert [*slots] == expected
+
+
+headers = st.dictionaries(st.sampled_from("abc"), st.sampled_from([("A", "1"), ("B", "2"), ("C", "3")]))
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([0, 200, 404]), headers), max_size=3),
+    headers,
+)
+def test_ways_have_the_same_outline_when_they_differ_in_values_only(ways: list[Any], answer: dict[str, Any]) -> None:
+    """By it a request is known to be of a shape that was met before."""
+
+    def outline(values: list[Any], answer: dict[str, Any]) -> bytes | None:
+        places = []
+        for came, went, status, headers in values:
+            place: list[Any] = [0] * STRIDE
+            place[ATTRIBUTES_IN], place[ATTRIBUTES_OUT], place[STATUS], place[HEADERS] = came, went, status, headers
+            places += place
+        return half.outline(half.Slots(places), answer)
+
+    found = outline(ways, answer)
+    only_added = all([*one.values()] == [*answer.values()][: len(one)] for *_, one in ways)
+    assert (found is not None) == only_added
+    if found is not None:
+        other = {name: (*value,) for name, value in answer.items()}
+        assert found == outline([(*way[:3], dict([*other.items()][: len(way[3])])) for way in ways], other)
+        for number, (came, went, status, headers) in enumerate(ways):
+            changed = [(came + 1, went, status, headers), (came, went + 1, status, headers), (came, went, 500, headers)]
+            for one in changed:
+                assert outline([*ways[:number], one, *ways[number + 1 :]], answer) != found
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(ATTRIBUTES_IN, {}), (ATTRIBUTES_OUT, -1), (STATUS, 70_000), (STATUS, "200"), (COOKIES, {"a": "b"})],
+)
+def test_a_way_with_more_on_it_than_numbers_has_no_outline(place: int, value: Any) -> None:
+    slots = half.Slots([0] * STRIDE)
+    assert half.outline(slots, {}) is not None
+    slots[place] = value
+    assert half.outline(slots, {}) is None
+
+
+texts = st.text("abcXYZ-019", min_size=1, max_size=5)
+
+
+@settings(max_examples=200)
+@given(st.dictionaries(texts, texts), st.dictionaries(texts, texts), st.integers(200, 599), st.booleans())
+def test_an_answer_is_kept_as_the_python_half_does(
+    headers: dict[str, str], cookies: dict[str, str], status: int, again: bool
+) -> None:
+    response = HttpResponse(status=status, headers=headers)
+    for name, value in cookies.items():
+        response.set_cookie(name, value)
+    told = []
+    for kind in (CompiledTape, PureTape):
+        tape = kind(None, [0] * STRIDE * 2, 1, RequestFactory().get("/"))
+        tape.answered(STRIDE, response)
+        if again:
+            tape.answered(0, response)
+        told.append(([*tape.slots], tape.headers, tape.status))
+        assert tape.slots[STRIDE + HEADERS] == response.headers._store
+        assert tape.slots[STRIDE + HEADERS] is not response.headers._store
+    assert told[0] == told[1]
+    assert told[0][0][STRIDE + STATUS] == status
+    assert told[0][0][STRIDE + COOKIES] == (cookies or 0)
+    assert half.snapshot(response) == pure_snapshot(response) == (status, response.headers._store, cookies or 0)
+    known = response.headers._store.copy()
+    assert half.snapshot(response, known)[1] is known
+    assert half.snapshot(response, {})[1] is not response.headers._store
+
+
+@pytest.mark.parametrize("thing", [None, 3, "text", object(), SimpleNamespace(headers=3), HttpResponse])
+def test_what_is_no_response_has_no_snapshot(thing: Any) -> None:
+    assert half.snapshot(thing) is None
+    assert pure_snapshot(thing) is None
+
+
+def test_a_tape_that_is_let_go_of_is_as_it_began() -> None:
+    tape = Tape(None, [0] * STRIDE, 1, RequestFactory().get("/"))
+    names = [name for name in vars(PureFields) if not name.startswith("_") and not callable(getattr(PureFields, name))]
+    begun = {name: getattr(tape, name) for name in names if name not in PureFields.__slots__}
+    assert begun == {name: getattr(PureFields, name) for name in begun}
+    assert len(begun) > 25
+    for name in begun:
+        setattr(tape, name, "written")
+    for name in ("events", "meta", "first", "headers", "newest"):
+        setattr(tape, name, {"what": "it was"})
+    tape.slots[ENTRY], tape.slots[HEADERS] = 7, {"what": "it was"}
+    tape.came = [("name", object())]
+    tape.forget()
+    assert {name: getattr(tape, name) for name in begun} == begun
+    assert [*tape.slots] == [0] * STRIDE
+    assert (tape.events, tape.came, tape.meta, tape.first, tape.headers, tape.newest) == ([], [], {}, {}, None, None)
+
+
+class Aside(deque[Tape]):
+    """A queue that the recorder thread finds empty."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_a_tape_that_waits_is_left_out_of_the_collectors_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "waiting", queue := Aside())
+    with site([HERE + "Both"] * 3):
+        handler = WSGIHandler()
+        through_wsgi(handler, "/")
+        handler._middleware_chain = None
+    tape = queue.popleft()
+    assert [gc.is_tracked(one) for one in (tape, tape.slots, tape.events, tape.transport, tape.response)] == [False] * 5
+    recorder.clear(tape)
+    gc.collect()
+    assert sys.getrefcount(tape) == 2, "somebody besides this test holds it still"
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda tape: Tape(None, (), 1, RequestFactory().get("/")), TypeError),
+        (lambda tape: Tape(None, [], 1, object()), AttributeError),
+        (lambda tape: tape.looked(3), TypeError),
+        (lambda tape: tape.answered(0), TypeError),
+        (lambda tape: tape.answered(-1, HttpResponse()), IndexError),
+        (lambda tape: tape.answered(STRIDE, HttpResponse()), IndexError),
+        (lambda tape: tape.answered(0, None), AttributeError),
+        (lambda tape: tape.settle({}), TypeError),
+        (lambda tape: tape.settle([], {}), TypeError),
+        (lambda tape: Tape.begun(None), TypeError),
+        (lambda tape: Tape.begun(None, [], "1", RequestFactory().get("/"), ()), TypeError),
+        (lambda tape: setattr(tape, "came", ["name"]), TypeError),
+        (lambda tape: delattr(tape, "came"), TypeError),
+        (lambda tape: half.Slots((0,) * STRIDE), TypeError),
+        (lambda tape: half.Slots([0]), ValueError),
+        (lambda tape: half.Slots(["now"] * STRIDE), TypeError),
+        (lambda tape: half.Slots([0] * STRIDE)[STRIDE], IndexError),
+        (lambda tape: half.Slots([0] * STRIDE)["first"], TypeError),
+        (lambda tape: operator.setitem(half.Slots([0] * STRIDE), ENTRY, "now"), TypeError),
+        (lambda tape: operator.setitem(half.Slots([0] * STRIDE), -1, 0), IndexError),
+        (lambda tape: operator.delitem(half.Slots([0] * STRIDE), 0), IndexError),
+        (lambda tape: half.outline([0] * STRIDE, {}), TypeError),
+        (lambda tape: half.outline(half.Slots([0] * STRIDE), None), TypeError),
+        (lambda tape: half.seam(None), TypeError),
+        (lambda tape: half.seam(*[None] * 3, -1, *[None] * 4), ValueError),
+        (lambda tape: half.snapshot(), TypeError),
+    ],
+)
+def test_wrong_arguments_are_errors(call: Callable[[Any], Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        call(Tape(None, [0] * STRIDE, 1, RequestFactory().get("/")))
