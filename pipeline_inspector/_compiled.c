@@ -363,8 +363,9 @@ fields_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_XSETREF(tape->headers, Py_NewRef(Py_None));
     Py_XSETREF(tape->newest, Py_NewRef(Py_None));
     if (tape->slots != NULL && Py_TYPE(tape->slots) == state->slots) {
+        for (Py_ssize_t at = 0; at < Py_SIZE(tape->slots); at++)
+            memset(((Slots *)tape->slots)->places[at].stamps, 0, STAMPS * sizeof(long long));
         slots_clear(tape->slots);
-        memset(((Slots *)tape->slots)->places, 0, Py_SIZE(tape->slots) * sizeof(Place));
     }
     return begin_with(&tape->events, PyList_New(0)) < 0 ? NULL : Py_NewRef(Py_None);
 }
