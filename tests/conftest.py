@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a real site with servers, and a browser."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,12 @@ def pytest_configure() -> None:
 def pytest_report_header() -> str:
     """Which copy of the package is tested."""
     return f"pipeline_inspector {pipeline_inspector.__version__} from {Path(pipeline_inspector.__file__).parent}"
+
+
+def pytest_collection_finish() -> None:
+    """What there is before the first test is no garbage, and no handler: the collector need not look at it every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -55,7 +55,10 @@ layers.Kept = Kept  # type: ignore[attr-defined]
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """What there is already is left out of its work, what comes in the block stays until somebody lets go of it."""
+    """What there is already is left out of its work, what comes in the block stays until somebody lets go of it.
+
+    It is left out for good: no handler and nothing in a circle is among it, and every collection after this is a short one.
+    """
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -63,7 +66,6 @@ def without_collector() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
