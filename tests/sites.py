@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from django.core.management import call_command
 
 import pipeline_inspector
 
@@ -122,7 +123,7 @@ class Site:
         }
         self._running = ExitStack()
         folder.mkdir(parents=True)
-        self.run("-m", "django", "startproject", "mysite", ".")
+        call_command("startproject", "mysite", folder, verbosity=0)
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Python with ``arguments`` in the site's folder; fails with the output unless it ends well."""
