@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parent.parent
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+SWITCHED_OFF_BY_PLAYWRIGHT = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,"
+    "LensOverlay,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,"
+    "TcpPortRandomizationWin,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch"
+)
+"""Of the browser's features. The browser heeds only the last ``--disable-features``, which is ours."""
+ADDRESS_BAR = "WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup"
+"""What a whole Chromium draws below its address bar: two more processes for each profile, though nobody sees them."""
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={SWITCHED_OFF_BY_PLAYWRIGHT},{ADDRESS_BAR}",
 ]
 
 
