@@ -5,7 +5,8 @@ VENV ?= .venv
 PORT ?= 8000
 RATE ?= 5
 # A test that fails is run once more. The summary names it, with the first failure: read it, it may well be a defect.
-PYTEST_ARGS ?= --numprocesses 2 --dist loadfile --reruns 1 --rerun-show-tracebacks
+# Three at a time keep two cores busy, since a test also waits: for a server, for a page, for time to pass.
+PYTEST_ARGS ?= --numprocesses 3 --dist loadfile --reruns 1 --rerun-show-tracebacks
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
