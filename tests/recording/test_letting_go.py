@@ -57,7 +57,8 @@ layers.Kept = Kept  # type: ignore[attr-defined]
 def without_collector() -> Iterator[None]:
     """What there is already is left out of its work, what comes in the block stays until somebody lets go of it.
 
-    It is left out for good: no handler and nothing in a circle is among it, and every collection after this is a short one.
+    It is left out for good, so that every collection after this is a short one: nothing in a circle is among it, and no
+    handler that is recorded later.
     """
     gc.collect()
     gc.freeze()
