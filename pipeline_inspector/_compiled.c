@@ -29,6 +29,8 @@ static const char *const names[NAMES] = {
 
 typedef struct {
     PyTypeObject *fields, *slots, *seam;
+    PyObject *sieves, *sieve; /* those that were asked last, and the one that was found */
+    PyObject *closing;        /* by thread: the tape whose response is being closed there */
     PyObject *zero, *ask_again, *nobody, *nothing, *never;
     PyObject *name[NAMES];
 } State;
@@ -554,41 +556,87 @@ fields_looked(PyObject *self, PyObject *attributes)
     return look(state, (Fields *)self, attributes);
 }
 
-/* Names and kinds of what came, oldest first, or NULL; without an exception when anything else was done to `attributes` than
-   that `match` was set. */
-static PyObject *
-what_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
+/* Was nothing else done to `attributes` than that those came that are in `came`, and `match` was set? */
+static int
+only_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
 {
-    PyObject *resolver_match = state->name[N_RESOLVER_MATCH];
-    Py_ssize_t came = PyList_GET_SIZE(tape->came) / 2, place = 0, position = 0, position_first = 0;
-    PyObject *found = NULL, *all_names = PyTuple_New(came), *kinds = PyTuple_New(came);
-    PyObject *name, *value, *name_first, *value_first;
-    Py_ssize_t begun = PyDict_GET_SIZE(tape->first);
-    int begin = all_names != NULL && kinds != NULL && PyList_GET_SIZE(tape->came) == 2 * came
-                && PyDict_GET_SIZE(attributes) == begun + 1 + came
-                && PyDict_GetItemWithError(tape->first, resolver_match) == Py_None;
-    while (begin && place < begun + 1 + came && PyDict_Next(attributes, &position, &name, &value)) {
+    PyObject *resolver_match = state->name[N_RESOLVER_MATCH], *name, *value, *name_first, *value_first;
+    Py_ssize_t came = PyList_GET_SIZE(tape->came) / 2, begun = PyDict_GET_SIZE(tape->first);
+    Py_ssize_t place = 0, position = 0, position_first = 0;
+    if (PyDict_GET_SIZE(attributes) != begun + 1 + came || PyDict_GetItemWithError(tape->first, resolver_match) != Py_None)
+        return 0;
+    for (; PyDict_Next(attributes, &position, &name, &value); place++) {
         if (place < begun) {
             if (!PyDict_Next(tape->first, &position_first, &name_first, &value_first) || name != name_first
                 || value != (name == resolver_match ? match : value_first))
-                break;
+                return 0;
         }
         else if (place == begun) {
             if (name != state->name[N_TAPE] || value != (PyObject *)tape)
-                break;
+                return 0;
         }
-        else {
-            Py_ssize_t item = 2 * (place - begun - 1);
-            if (PyList_GET_ITEM(tape->came, item) != name || PyList_GET_ITEM(tape->came, item + 1) != value)
-                break;
-            PyTuple_SET_ITEM(all_names, place - begun - 1, Py_NewRef(name));
-            PyTuple_SET_ITEM(kinds, place - begun - 1, Py_NewRef((PyObject *)Py_TYPE(value)));
-        }
-        if (++place == begun + 1 + came)
-            found = PyTuple_Pack(2, all_names, kinds);
+        else if (PyList_GET_ITEM(tape->came, 2 * (place - begun - 1)) != name
+                 || PyList_GET_ITEM(tape->came, 2 * (place - begun - 1) + 1) != value)
+            return 0;
     }
+    return 1;
+}
+
+/* Is `sieve` the one for names and kinds of what came? */
+static int
+fits(PyObject *sieve, PyObject *came)
+{
+    PyObject *left = PyTuple_GET_ITEM(sieve, 0), *all_names = PyTuple_GET_ITEM(left, 0), *kinds = PyTuple_GET_ITEM(left, 1);
+    Py_ssize_t count = PyList_GET_SIZE(came) / 2;
+    if (PyTuple_GET_SIZE(all_names) != count || PyTuple_GET_SIZE(kinds) != count)
+        return 0;
+    for (Py_ssize_t at = 0; at < count; at++)
+        if (PyTuple_GET_ITEM(all_names, at) != PyList_GET_ITEM(came, 2 * at)
+            || PyTuple_GET_ITEM(kinds, at) != (PyObject *)Py_TYPE(PyList_GET_ITEM(came, 2 * at + 1)))
+            return 0;
+    return 1;
+}
+
+static int
+is_sieve(PyObject *found)
+{
+    if (found == NULL || !PyTuple_Check(found) || PyTuple_GET_SIZE(found) != 2 || !PyTuple_Check(PyTuple_GET_ITEM(found, 1)))
+        return 0;
+    PyObject *left = PyTuple_GET_ITEM(found, 0);
+    return PyTuple_Check(left) && PyTuple_GET_SIZE(left) == 2 && PyTuple_Check(PyTuple_GET_ITEM(left, 0))
+           && PyTuple_Check(PyTuple_GET_ITEM(left, 1));
+}
+
+/* The sieve for what `came`, a new reference: mostly it is the one of the request before. */
+static PyObject *
+sieve_for(State *state, PyObject *came, PyObject *sieves)
+{
+    if (state->sieves == sieves && fits(state->sieve, came))
+        return Py_NewRef(state->sieve);
+    Py_ssize_t count = PyList_GET_SIZE(came) / 2;
+    PyObject *all_names = PyTuple_New(count), *kinds = PyTuple_New(count), *key = NULL, *found = NULL;
+    for (Py_ssize_t at = 0; all_names != NULL && kinds != NULL && at < count; at++) {
+        PyTuple_SET_ITEM(all_names, at, Py_NewRef(PyList_GET_ITEM(came, 2 * at)));
+        PyTuple_SET_ITEM(kinds, at, Py_NewRef((PyObject *)Py_TYPE(PyList_GET_ITEM(came, 2 * at + 1))));
+    }
+    if (all_names != NULL && kinds != NULL)
+        key = PyTuple_Pack(2, all_names, kinds);
     Py_XDECREF(all_names);
     Py_XDECREF(kinds);
+    if (key != NULL) {
+        found = Py_XNewRef(PyDict_GetItemWithError(sieves, key));
+        if (found == NULL && !PyErr_Occurred())
+            found = PyObject_GetItem(sieves, key);
+        Py_DECREF(key);
+    }
+    if (found != NULL && !is_sieve(found)) {
+        PyErr_Format(PyExc_TypeError, "a sieve is expected, not %R", found);
+        Py_CLEAR(found);
+    }
+    if (found != NULL) {
+        Py_XSETREF(state->sieve, Py_NewRef(found));
+        Py_XSETREF(state->sieves, Py_NewRef(sieves));
+    }
     return found;
 }
 
@@ -623,21 +671,10 @@ sifted(PyObject *places, PyObject *came)
 static int
 sift(State *state, Fields *tape, PyObject *attributes, PyObject *sieves)
 {
-    PyObject *key = what_came(state, tape, attributes, tape->match);
-    if (key == NULL)
+    if (!only_came(state, tape, attributes, tape->match))
         return PyErr_Occurred() ? -1 : 0;
-    PyObject *sieve = Py_XNewRef(PyDict_GetItemWithError(sieves, key));
-    if (sieve == NULL && !PyErr_Occurred())
-        sieve = PyObject_GetItem(sieves, key);
-    Py_DECREF(key);
-    if (sieve == NULL || !PyTuple_Check(sieve) || PyTuple_GET_SIZE(sieve) != 2
-        || !PyTuple_Check(PyTuple_GET_ITEM(sieve, 1))) {
-        Py_XDECREF(sieve);
-        if (!PyErr_Occurred())
-            PyErr_Format(PyExc_TypeError, "a sieve is expected, not %R", sieves);
-        return -1;
-    }
-    PyObject *came = Py_NewRef(tape->came), *kept = sifted(PyTuple_GET_ITEM(sieve, 1), came);
+    PyObject *came = Py_NewRef(tape->came), *sieve = sieve_for(state, came, sieves);
+    PyObject *kept = sieve == NULL ? NULL : sifted(PyTuple_GET_ITEM(sieve, 1), came);
     PyObject *nothing = kept == NULL ? NULL : PyList_New(0);
     Py_DECREF(came);
     if (nothing != NULL) {
@@ -647,7 +684,7 @@ sift(State *state, Fields *tape, PyObject *attributes, PyObject *sieves)
         Py_XSETREF(tape->first, Py_NewRef(state->nothing));
     }
     Py_XDECREF(kept);
-    Py_DECREF(sieve);
+    Py_XDECREF(sieve);
     return nothing == NULL ? -1 : 1;
 }
 
@@ -791,7 +828,22 @@ fields_answered(PyObject *self, PyObject *const *args, Py_ssize_t given)
     Py_RETURN_NONE;
 }
 
+/* The response is closed. */
+static PyObject *
+fields_sent(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Fields *tape = (Fields *)self;
+    State *state = state_of(self);
+    if (state == NULL || begin_with(&tape->closed_at, PyLong_FromLongLong(now())) < 0)
+        return NULL;
+    PyObject *thread = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
+    int failed = thread == NULL ? -1 : PyDict_SetItem(state->closing, thread, self);
+    Py_XDECREF(thread);
+    return failed < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyMethodDef fields_methods[] = {
+    {"sent", fields_sent, METH_NOARGS, NULL},
     {"looked", fields_looked, METH_O, NULL},
     {"forget", fields_forget, METH_NOARGS, NULL},
     {"rest", fields_rest, METH_NOARGS, NULL},
@@ -1252,6 +1304,9 @@ module_exec(PyObject *self)
     state->nobody = PyTuple_New(0);
     state->nothing = PyDict_New();
     state->never = Py_BuildValue("(ii)", 0, 0);
+    state->closing = PyDict_New();
+    if (state->closing == NULL || PyModule_AddObjectRef(self, "closing", state->closing) < 0)
+        return -1;
     if (PyErr_Occurred())
         return -1;
     state->fields = (PyTypeObject *)PyType_FromModuleAndSpec(self, &fields_spec, NULL);
@@ -1268,6 +1323,9 @@ static int
 module_traverse(PyObject *self, visitproc visit, void *arg)
 {
     State *state = PyModule_GetState(self);
+    Py_VISIT(state->sieves);
+    Py_VISIT(state->sieve);
+    Py_VISIT(state->closing);
     Py_VISIT(state->fields);
     Py_VISIT(state->slots);
     Py_VISIT(state->seam);
@@ -1279,6 +1337,8 @@ static int
 module_clear(PyObject *self)
 {
     State *state = PyModule_GetState(self);
+    Py_CLEAR(state->sieves);
+    Py_CLEAR(state->sieve);
     Py_CLEAR(state->fields);
     Py_CLEAR(state->slots);
     Py_CLEAR(state->seam);
@@ -1290,6 +1350,7 @@ module_free(void *self)
 {
     State *state = PyModule_GetState(self);
     module_clear(self);
+    Py_CLEAR(state->closing);
     Py_CLEAR(state->zero);
     Py_CLEAR(state->ask_again);
     Py_CLEAR(state->nobody);

@@ -140,6 +140,11 @@ class PureFields:
         self.came, self.first = [], _NOTHING
         return True
 
+    def sent(self) -> None:
+        """The response is closed; ``request_finished``, which follows on this thread, hands the tape over."""
+        self.closed_at = _now()
+        closing[get_ident()] = self
+
     def answered(self, base: int, response: Any) -> None:
         """Keep what ``response`` is now, which differs from the boundary before, in the slots from ``base`` on."""
         slots, cookies = self.slots, response.cookies
@@ -150,6 +155,9 @@ class PureFields:
             status = ASK_AGAIN
         self.status = status
 
+
+closing: dict[int, Any] = getattr(compiled.half, "closing", {})
+"""By thread: the tape whose response is being closed there."""
 
 if TYPE_CHECKING:
     Fields = PureFields

@@ -33,11 +33,10 @@ dropped when the record is made.
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from threading import get_ident
 from typing import Any
 
 from pipeline_inspector import clock, compiled
-from pipeline_inspector.recording.fields import Fields
+from pipeline_inspector.recording.fields import Fields, closing
 
 now: Callable[[], int] = getattr(compiled.half, "now", clock.now)
 
@@ -87,11 +86,6 @@ class Tape(Fields):
         """How many attributes there were when the tape was put on the request."""
         return len(self.first) + 1 if self.left is None else self.width - len(self.left[0])
 
-    def sent(self) -> None:
-        """The response is closed; ``request_finished``, which follows on this thread, hands the tape over."""
-        self.closed_at = now()
-        closing[get_ident()] = self
-
     def __copy__(self) -> "Tape":
         return self
 
@@ -109,10 +103,8 @@ def _no_tape() -> None:
 begun: Callable[..., Tape] = getattr(Tape, "begun", Tape)
 """Makes one, of ``chain``, ``slots``, ``number``, ``request`` and ``off``."""
 
-closing: dict[int, Tape] = {}
-"""By thread: the tape whose response is being closed there."""
-
 closing_on = closing.pop
+"""By thread: the tape whose response is being closed there."""
 
 current: ContextVar[Tape | None] = ContextVar("pipeline_inspector_tape", default=None)
 tape_in_hand, take, put_down = current.get, current.set, current.reset
