@@ -2,7 +2,7 @@
 
    Each does what its Python counterpart does (recording/fields.py, probes/layers.py) in the ordinary case, without a Python
    frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or a response of an odd shape,
-   is given to the counterpart. Nothing here is kept from one request to the next. */
+   is given to the counterpart. Of a request nothing is kept here for the next, save the names and kinds of its attributes. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -122,7 +122,8 @@ set_place(PyObject *self, Py_ssize_t number, PyObject *value)
     Place *place = &((Slots *)self)->places[number / STRIDE];
     int at = number % STRIDE;
     if (at >= STAMPS) {
-        Py_XSETREF(place->things[at - STAMPS], PyLong_CheckExact(value) && Py_SIZE(value) == 0 ? NULL : Py_NewRef(value));
+        int nothing = PyLong_CheckExact(value) && !PyObject_IsTrue(value);
+        Py_XSETREF(place->things[at - STAMPS], nothing ? NULL : Py_NewRef(value));
         return 0;
     }
     long long stamp = PyLong_AsLongLong(value);
@@ -257,9 +258,8 @@ static PyType_Spec slots_spec = {
 #define ZERO(F)                                                                                                         \
     F(dropped) F(query_count) F(template_count) F(start) F(end) F(closed_at) F(finished_at) F(resolve_start)            \
     F(resolve_end) F(view_start) F(view_end) F(view_thread)
-
 #define BEGUN(F)                                                                                                        \
-    F(chain) F(events) F(first) F(headers) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)    \
+    F(chain) F(events) F(first) F(headers) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)        \
     F(view_made)
 #define NONE(F)                                                                                                         \
     F(view) F(match) F(tried) F(urlconf) F(response) F(attributes) F(left) F(transport) F(task) F(errors) F(body_bytes)
