@@ -31,6 +31,7 @@ typedef struct {
     PyTypeObject *fields, *slots, *seam;
     PyObject *sieves, *sieve; /* those that were asked last, and the one that was found */
     PyObject *closing;        /* by thread: the tape whose response is being closed there */
+    PyObject *get_ident;      /* threading's: where greenlets stand for threads it tells these apart */
     PyObject *zero, *ask_again, *nobody, *nothing, *never;
     PyObject *name[NAMES];
 } State;
@@ -404,9 +405,13 @@ begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *nu
     }
     tape->opened_at = now();
     tape->wall = wall_clock();
-    tape->thread = (long long)PyThread_get_thread_ident();
+    PyObject *thread = PyObject_CallNoArgs(state->get_ident);
+    if (thread == NULL)
+        return -1;
+    tape->thread = PyLong_AsLongLong(thread);
+    Py_DECREF(thread);
     tape->number = PyLong_AsLongLong(number);
-    if ((tape->number == -1 && PyErr_Occurred())
+    if (((tape->thread == -1 || tape->number == -1) && PyErr_Occurred())
         || begin_with(&tape->slots, PyList_Check(slots) ? slots_of(state->slots, slots) : slots_like(slots)) < 0
         || begin_with(&tape->meta, PyObject_GetAttr(request, state->name[N_META])) < 0
         || begin_with(&tape->path, PyObject_GetAttr(request, state->name[N_PATH])) < 0
@@ -836,7 +841,7 @@ fields_sent(PyObject *self, PyObject *Py_UNUSED(ignored))
     State *state = state_of(self);
     if (state == NULL || begin_with(&tape->closed_at, PyLong_FromLongLong(now())) < 0)
         return NULL;
-    PyObject *thread = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
+    PyObject *thread = PyObject_CallNoArgs(state->get_ident);
     int failed = thread == NULL ? -1 : PyDict_SetItem(state->closing, thread, self);
     Py_XDECREF(thread);
     return failed < 0 ? NULL : Py_NewRef(Py_None);
@@ -1304,6 +1309,11 @@ module_exec(PyObject *self)
     state->nobody = PyTuple_New(0);
     state->nothing = PyDict_New();
     state->never = Py_BuildValue("(ii)", 0, 0);
+    PyObject *threading = PyImport_ImportModule("threading");
+    state->get_ident = threading == NULL ? NULL : PyObject_GetAttrString(threading, "get_ident");
+    Py_XDECREF(threading);
+    if (state->get_ident == NULL)
+        return -1;
     state->closing = PyDict_New();
     if (state->closing == NULL || PyModule_AddObjectRef(self, "closing", state->closing) < 0)
         return -1;
@@ -1326,6 +1336,7 @@ module_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(state->sieves);
     Py_VISIT(state->sieve);
     Py_VISIT(state->closing);
+    Py_VISIT(state->get_ident);
     Py_VISIT(state->fields);
     Py_VISIT(state->slots);
     Py_VISIT(state->seam);
@@ -1351,6 +1362,7 @@ module_free(void *self)
     State *state = PyModule_GetState(self);
     module_clear(self);
     Py_CLEAR(state->closing);
+    Py_CLEAR(state->get_ident);
     Py_CLEAR(state->zero);
     Py_CLEAR(state->ask_again);
     Py_CLEAR(state->nobody);

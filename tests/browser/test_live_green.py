@@ -54,6 +54,10 @@ def test_requests_that_take_turns_in_one_thread_are_told_apart(make_site: Callab
         row(page, f"GET /asks/{count}/ 200").wait_for()
         (asked,) = server.recorded(f"/asks/{count}/")
         assert asked["query_count"] == count
+        record = server.api(f"requests/{asked['id']}/")
+        assert {span["thread"] for span in record["spans"]} == {record["server"]["thread"]}, (
+            "a greenlet stands for a thread"
+        )
     (streamed,) = server.recorded("/pieces/")
     assert server.api(f"requests/{streamed['id']}/")["response"]["chunks"] == 3
     page.reload()
