@@ -160,7 +160,10 @@ def decode(data: bytes) -> Packed:
         for name in _STAMPS:
             setattr(tape, name, [stamp - start if stamp else NEVER for stamp in getattr(tape, name)])
         tape.entries = [stamp - start if stamp > 0 else stamp or NEVER for stamp in tape.entries]
-        tape.changes = [_opened(tape, change) for change in tape.changes]
+        try:
+            tape.changes = [_opened(tape, change) for change in tape.changes]
+        except (IndexError, TypeError, ValueError) as error:
+            raise msgspec.ValidationError(f"changes: what was packed cannot be told ({error})") from error
         tape.start = 0
     return tape
 

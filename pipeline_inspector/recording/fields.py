@@ -165,3 +165,4 @@ if TYPE_CHECKING:
 else:
     Fields = getattr(compiled.half, "Fields", PureFields)
     Slots = getattr(compiled.half, "Slots", list)
+"""Makes slots of a list, ``STRIDE`` for each position, to be copied into each tape; compiled, their stamps are numbers."""

@@ -96,12 +96,14 @@ numbers = count(1)
 running: dict[int, Tape] = {}
 
 waiting: deque[Tape] = deque()
+"""Tapes of requests that are over, oldest first, until they are sealed."""
 _chains: deque[LoadedChain] = deque(maxlen=100)
 _diverted: list[deque[Tape]] = []
 _wake = threading.Event()
 _idle = False
 _dropped = 0
 room = pacing.QUEUE_LIMIT
+"""So many may wait now. Who is asked in every request looks by itself whether so many do, and calls ``full()`` only then."""
 _turn_began = 0
 _thread: threading.Thread | None = None
 _outlets: Outlets | None = None
@@ -115,7 +117,10 @@ def connect(outlets: Outlets) -> None:
 
 
 def full() -> bool:
-    """No room is left for another request of those that are kept; it is counted as dropped."""
+    """As many wait as there is ``room`` for: is another request to be left out? Then it is counted as dropped.
+
+    Never where tapes are diverted, which do not wait.
+    """
     global _dropped
     if _diverted:
         return False

@@ -104,7 +104,7 @@ begun: Callable[..., Tape] = getattr(Tape, "begun", Tape)
 """Makes one, of ``chain``, ``slots``, ``number``, ``request`` and ``off``."""
 
 closing_on = closing.pop
-"""By thread: the tape whose response is being closed there."""
+"""Takes the tape whose response is being closed on a thread, by its ident."""
 
 current: ContextVar[Tape | None] = ContextVar("pipeline_inspector_tape", default=None)
 tape_in_hand, take, put_down = current.get, current.set, current.reset

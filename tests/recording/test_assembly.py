@@ -87,6 +87,15 @@ def test_what_an_earlier_version_packed_in_words_still_opens(interface: str) -> 
     assert assemble(before, plan) == assemble(kept, plan)
 
 
+@pytest.mark.parametrize("change", [[0, 99, "name", None, "value"], [0], 7, [0, 0, "name", None, 10_000]])
+def test_changes_that_cannot_be_told_are_said_to_be_unreadable(change: object) -> None:
+    kept, _ = sealed("wsgi")
+    written = msgspec.msgpack.decode(kept.payload)
+    written[packed.Packed.__struct_fields__.index("changes")] = [change]
+    with pytest.raises(msgspec.ValidationError, match="changes: "):
+        packed.decode(msgspec.msgpack.encode(written))
+
+
 def all_changes(record: RequestRecord) -> list[Change]:
     """What the layers and the core changed."""
     return [*record.core_changes, *(change for layer in record.layers for change in layer.changes)]
