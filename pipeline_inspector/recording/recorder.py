@@ -117,10 +117,7 @@ def connect(outlets: Outlets) -> None:
 
 
 def full() -> bool:
-    """As many wait as there is ``room`` for: is another request to be left out? Then it is counted as dropped.
-
-    Never where tapes are diverted, which do not wait.
-    """
+    """There is no ``room``: is another request left out, and counted? Not where tapes are diverted, which do not wait."""
     global _dropped
     if _diverted:
         return False
