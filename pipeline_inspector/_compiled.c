@@ -68,16 +68,107 @@ wall_clock(void)
 #endif
 }
 
+/* -- pairs --------------------------------------------------------------------------------------------------------- */
+
+/* Names and values by turns, oldest first: what a dict held that was only added to. */
+typedef struct {
+    PyObject **items; /* NULL: nothing was ever put there */
+    Py_ssize_t count, room;
+} Pairs;
+
+enum { PAIRS_AT_FIRST = 12 };
+
+/* Place for one pair at least; it runs nothing of anybody's, nor does adding one. */
+static int
+pairs_make_room(Pairs *pairs)
+{
+    if (pairs->items != NULL && pairs->count < pairs->room)
+        return 0;
+    Py_ssize_t room = pairs->items == NULL ? PAIRS_AT_FIRST : 2 * pairs->room;
+    PyObject **items = PyMem_Realloc(pairs->items, 2 * room * sizeof(PyObject *));
+    if (items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    pairs->items = items;
+    pairs->room = room;
+    return 0;
+}
+
+static int
+pairs_add(Pairs *pairs, PyObject *name, PyObject *value)
+{
+    if (pairs_make_room(pairs) < 0)
+        return -1;
+    pairs->items[2 * pairs->count] = Py_NewRef(name);
+    pairs->items[2 * pairs->count + 1] = Py_NewRef(value);
+    pairs->count++;
+    return 0;
+}
+
+/* Let go of all behind the first `count`. */
+static void
+pairs_cut(Pairs *pairs, Py_ssize_t count)
+{
+    while (pairs->count > count) {
+        pairs->count--;
+        PyObject *name = pairs->items[2 * pairs->count], *value = pairs->items[2 * pairs->count + 1];
+        Py_DECREF(name);
+        Py_DECREF(value);
+    }
+}
+
+static void
+pairs_clear(Pairs *pairs)
+{
+    pairs_cut(pairs, 0);
+    PyMem_Free(pairs->items);
+    pairs->items = NULL;
+}
+
+static int
+pairs_visit(Pairs *pairs, visitproc visit, void *arg)
+{
+    for (Py_ssize_t at = 0; at < 2 * pairs->count; at++)
+        Py_VISIT(pairs->items[at]);
+    return 0;
+}
+
+/* The first `count` of them as a dict. */
+static PyObject *
+pairs_dict(Pairs *pairs, Py_ssize_t count)
+{
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t at = 0; dict != NULL && at < count; at++)
+        if (PyDict_SetItem(dict, pairs->items[2 * at], pairs->items[2 * at + 1]) < 0)
+            Py_CLEAR(dict);
+    return dict;
+}
+
+/* Are they the very first that `dict` holds? What follows in it stands from `position` on. */
+static int
+pairs_begin(Pairs *pairs, PyObject *dict, Py_ssize_t *position)
+{
+    PyObject *name, *value;
+    *position = 0;
+    for (Py_ssize_t at = 0; at < pairs->count; at++)
+        if (!PyDict_Next(dict, position, &name, &value) || name != pairs->items[2 * at] || value != pairs->items[2 * at + 1])
+            return 0;
+    return 1;
+}
+
 /* -- the slots of a tape ------------------------------------------------------------------------------------------- */
 
 /* Of each position the stamps as numbers: no object for each, that another thread has to let go of. */
 typedef struct {
     long long stamps[STAMPS];
     PyObject *things[THINGS]; /* NULL: 0 */
+    Py_ssize_t headers;       /* so many of the headers that came, and one: they stand for a dict of headers */
 } Place;
 
 typedef struct {
     PyObject_VAR_HEAD
+    Pairs headers; /* of the answer, as long as they were only added */
     Place places[1];
 } Slots;
 
@@ -95,15 +186,18 @@ slots_traverse(PyObject *self, visitproc visit, void *arg)
     for (Py_ssize_t at = 0; at < Py_SIZE(self); at++)
         for (int thing = 0; thing < THINGS; thing++)
             Py_VISIT(((Slots *)self)->places[at].things[thing]);
-    return 0;
+    return pairs_visit(&((Slots *)self)->headers, visit, arg);
 }
 
 static int
 slots_clear(PyObject *self)
 {
-    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++)
+    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++) {
+        ((Slots *)self)->places[at].headers = 0;
         for (int thing = 0; thing < THINGS; thing++)
             Py_CLEAR(((Slots *)self)->places[at].things[thing]);
+    }
+    pairs_clear(&((Slots *)self)->headers);
     return 0;
 }
 
@@ -124,6 +218,8 @@ set_place(PyObject *self, Py_ssize_t number, PyObject *value)
     int at = number % STRIDE;
     if (at >= STAMPS) {
         int nothing = PyLong_CheckExact(value) && !PyObject_IsTrue(value);
+        if (at == STAMPS + HEADERS)
+            place->headers = 0;
         Py_XSETREF(place->things[at - STAMPS], nothing ? NULL : Py_NewRef(value));
         return 0;
     }
@@ -163,9 +259,11 @@ slots_like(PyObject *template)
     PyObject *self = type->tp_alloc(type, Py_SIZE(template));
     if (self != NULL)
         memcpy(((Slots *)self)->places, ((Slots *)template)->places, Py_SIZE(template) * sizeof(Place));
-    for (Py_ssize_t at = 0; self != NULL && at < Py_SIZE(self); at++)
+    for (Py_ssize_t at = 0; self != NULL && at < Py_SIZE(self); at++) {
+        ((Slots *)self)->places[at].headers = 0; /* a template has none that came */
         for (int thing = 0; thing < THINGS; thing++)
             Py_XINCREF(((Slots *)self)->places[at].things[thing]);
+    }
     return self;
 }
 
@@ -184,6 +282,8 @@ slots_item(PyObject *self, Py_ssize_t number)
     int at = number % STRIDE;
     if (at < STAMPS)
         return PyLong_FromLongLong(place->stamps[at]);
+    if (at == STAMPS + HEADERS && place->headers > 0)
+        return pairs_dict(&((Slots *)self)->headers, place->headers - 1);
     PyObject *thing = place->things[at - STAMPS];
     return thing == NULL ? PyLong_FromLong(0) : Py_NewRef(thing);
 }
@@ -260,7 +360,7 @@ static PyType_Spec slots_spec = {
     F(dropped) F(query_count) F(template_count) F(start) F(end) F(closed_at) F(finished_at) F(resolve_start)            \
     F(resolve_end) F(view_start) F(view_end) F(view_thread)
 #define BEGUN(F)                                                                                                        \
-    F(chain) F(events) F(first) F(headers) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)        \
+    F(chain) F(events) F(first) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)        \
     F(view_made)
 #define NONE(F)                                                                                                         \
     F(view) F(match) F(tried) F(urlconf) F(response) F(attributes) F(left) F(transport) F(task) F(errors) F(body_bytes)
@@ -276,6 +376,7 @@ typedef struct {
 #define DECLARE(field) PyObject *field;
     FIELDS(DECLARE)
     PyObject *came; /* names and values by turns, oldest first */
+    PyObject *headers; /* those last kept as a whole; NULL: they were only added, and are with the slots */
 } Fields;
 
 static PyMemberDef fields_members[] = {
@@ -297,6 +398,7 @@ fields_traverse(PyObject *self, visitproc visit, void *arg)
     FIELDS(VISIT)
 #undef VISIT
     Py_VISIT(tape->came);
+    Py_VISIT(tape->headers);
     return 0;
 }
 
@@ -308,6 +410,7 @@ fields_clear(PyObject *self)
     FIELDS(CLEAR)
 #undef CLEAR
     Py_CLEAR(tape->came);
+    Py_CLEAR(tape->headers);
     return 0;
 }
 
@@ -363,7 +466,7 @@ fields_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_CLEAR(tape->events);
     Py_XSETREF(tape->meta, Py_NewRef(state->nothing));
     Py_XSETREF(tape->first, Py_NewRef(state->nothing));
-    Py_XSETREF(tape->headers, Py_NewRef(Py_None));
+    Py_CLEAR(tape->headers);
     Py_XSETREF(tape->newest, Py_NewRef(Py_None));
     if (tape->slots != NULL && Py_TYPE(tape->slots) == state->slots) {
         for (Py_ssize_t at = 0; at < Py_SIZE(tape->slots); at++)
@@ -424,7 +527,7 @@ begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *nu
     Py_XSETREF(tape->open, Py_NewRef(Py_True));
     Py_XSETREF(tape->view_made, Py_NewRef(state->zero));
     Py_XSETREF(tape->status, Py_NewRef(state->zero));
-    Py_XSETREF(tape->headers, Py_NewRef(Py_None));
+    Py_CLEAR(tape->headers);
     Py_XSETREF(tape->newest, Py_NewRef(state->name[N_TAPE]));
     PyObject *attributes = PyObject_GenericGetDict(request, NULL);
     if (attributes == NULL)
@@ -545,8 +648,30 @@ fields_set_came(PyObject *self, PyObject *pairs, void *Py_UNUSED(closure))
     return 0;
 }
 
+/* The pairs of headers that stand with the slots, when these are ours. */
+static Pairs *
+headers_of(State *state, Fields *tape)
+{
+    return tape->slots != NULL && Py_TYPE(tape->slots) == state->slots ? &((Slots *)tape->slots)->headers : NULL;
+}
+
+/* The headers last kept, None before. */
+static PyObject *
+fields_get_headers(PyObject *self, void *Py_UNUSED(closure))
+{
+    Fields *tape = (Fields *)self;
+    State *state = state_of(self);
+    if (state == NULL)
+        return NULL;
+    Pairs *headers = headers_of(state, tape);
+    if (tape->headers == NULL && headers != NULL && headers->items != NULL)
+        return pairs_dict(headers, headers->count);
+    return Py_NewRef(tape->headers == NULL ? Py_None : tape->headers);
+}
+
 static PyGetSetDef fields_properties[] = {
     {"came", fields_get_came, fields_set_came, NULL, NULL},
+    {"headers", fields_get_headers, NULL, NULL, NULL},
     {NULL}
 };
 
@@ -780,22 +905,48 @@ answer_of(State *state, PyObject *response, Answer *answer)
     return answer->cookies == NULL ? -1 : 0;
 }
 
+static PyObject *
+copy_headers(State *state, PyObject *headers)
+{
+    return PyDict_CheckExact(headers) ? PyDict_Copy(headers) : PyObject_CallMethodNoArgs(headers, state->name[N_COPY]);
+}
+
+/* Keep `headers` at `place`: where they were only added since the boundary before the new ones, else all. */
+static int
+keep_headers(State *state, Fields *tape, Place *place, PyObject *headers)
+{
+    Pairs *before = headers_of(state, tape);
+    Py_ssize_t position;
+    if (before != NULL && tape->headers == NULL && PyDict_CheckExact(headers) && pairs_begin(before, headers, &position)) {
+        PyObject *name, *value;
+        if (pairs_make_room(before) < 0)
+            return -1;
+        while (PyDict_Next(headers, &position, &name, &value))
+            if (pairs_add(before, name, value) < 0)
+                return -1;
+        place->headers = before->count + 1;
+        return 0;
+    }
+    PyObject *copied = copy_headers(state, headers);
+    if (copied == NULL)
+        return -1;
+    place->headers = 0;
+    put(place, HEADERS, Py_NewRef(copied));
+    Py_XSETREF(tape->headers, copied);
+    return 0;
+}
+
 /* Keep `answer` in the slots from `base` on, as it differs from the boundary before. */
 static int
 keep(State *state, Fields *tape, Place *place, Answer *answer)
 {
-    PyObject *copied = PyDict_CheckExact(answer->headers)
-                           ? PyDict_Copy(answer->headers)
-                           : PyObject_CallMethodNoArgs(answer->headers, state->name[N_COPY]);
-    if (copied == NULL)
-        return -1;
     PyObject *cookies = cookies_of(state, answer->cookies);
-    if (cookies == NULL) {
-        Py_DECREF(copied);
+    if (cookies == NULL)
+        return -1;
+    if (keep_headers(state, tape, place, answer->headers) < 0) {
+        Py_DECREF(cookies);
         return -1;
     }
-    put(place, HEADERS, Py_NewRef(copied));
-    Py_XSETREF(tape->headers, copied);
     put(place, STATUS, Py_NewRef(answer->status));
     if (cookies == state->zero) {
         Py_DECREF(cookies);
@@ -877,21 +1028,14 @@ static PyType_Spec fields_spec = {
     .slots = fields_slots,
 };
 
-/* snapshot(response, known=None) */
 static PyObject *
-snapshot(PyObject *self, PyObject *const *args, Py_ssize_t given)
+snapshot(PyObject *self, PyObject *response)
 {
     State *state = PyModule_GetState(self);
-    if (given < 1 || given > 2)
-        return PyErr_Format(PyExc_TypeError, "snapshot(response, known=None): %zd arguments are given", given);
     Answer answer = {NULL, NULL, NULL};
     PyObject *taken = NULL, *headers = NULL, *cookies = NULL;
-    if (answer_of(state, args[0], &answer) == 0) {
-        int known = given == 2 && args[1] != Py_None ? PyObject_RichCompareBool(answer.headers, args[1], Py_EQ) : 0;
-        if (known == 1)
-            headers = Py_NewRef(args[1]);
-        else if (known == 0)
-            headers = PyObject_CallMethodNoArgs(answer.headers, state->name[N_COPY]);
+    if (answer_of(state, response, &answer) == 0) {
+        headers = copy_headers(state, answer.headers);
         cookies = headers == NULL ? NULL : cookies_of(state, answer.cookies);
         if (cookies != NULL)
             taken = PyTuple_Pack(3, answer.status, headers, cookies);
@@ -943,13 +1087,16 @@ outline_of(PyObject *self, PyObject *const *args, Py_ssize_t given)
         return NULL;
     }
     PyObject *slots = args[0], *answer = args[1];
-    Py_ssize_t count = Py_SIZE(slots);
+    Py_ssize_t count = Py_SIZE(slots), position;
+    if (!pairs_begin(&((Slots *)slots)->headers, answer, &position))
+        Py_RETURN_NONE;
     PyObject *outline = PyBytes_FromStringAndSize(NULL, count * 4 * sizeof(unsigned short));
     if (outline == NULL)
         return NULL;
     unsigned short *written = (unsigned short *)PyBytes_AS_STRING(outline);
     for (Py_ssize_t at = 0; at < count; at++) {
-        PyObject **things = ((Slots *)slots)->places[at].things, *headers = things[HEADERS];
+        Place *place = &((Slots *)slots)->places[at];
+        PyObject **things = place->things, *headers = things[HEADERS];
         int in = small_number(things[ATTRIBUTES_IN]), out = small_number(things[ATTRIBUTES_OUT]);
         int status = small_number(things[STATUS]);
         if (in < 0 || out < 0 || status < 0 || things[COOKIES] != NULL
@@ -960,7 +1107,7 @@ outline_of(PyObject *self, PyObject *const *args, Py_ssize_t given)
         *written++ = in;
         *written++ = out;
         *written++ = status;
-        *written++ = headers == NULL ? 0xFFFF : (unsigned short)PyDict_GET_SIZE(headers);
+        *written++ = (unsigned short)(place->headers > 0 ? place->headers - 1 : headers == NULL ? 0xFFFF : PyDict_GET_SIZE(headers));
     }
     return outline;
 }
@@ -1078,21 +1225,36 @@ answer_error(Seam *seam, PyObject *request, Fields *tape)
     return response;
 }
 
-/* Do `headers` differ from `before`? Mostly both hold the very same values; an answer is 1, 0 or -1, an error. */
+/* Do both hold the very same, in the same order? */
 static int
-differ(PyObject *headers, PyObject *before)
+are_alike(PyObject *dict, PyObject *other)
 {
-    if (PyDict_CheckExact(headers) && PyDict_CheckExact(before) && PyDict_GET_SIZE(headers) == PyDict_GET_SIZE(before)) {
-        Py_ssize_t position = 0, position_before = 0;
-        PyObject *name, *name_before, *value, *value_before;
-        int same = 1;
-        while (same && PyDict_Next(headers, &position, &name, &value))
-            same = PyDict_Next(before, &position_before, &name_before, &value_before) && name == name_before
-                   && value == value_before;
-        if (same)
+    Py_ssize_t position = 0, position_other = 0;
+    PyObject *name, *name_other, *value, *value_other;
+    if (!PyDict_CheckExact(dict) || !PyDict_CheckExact(other) || PyDict_GET_SIZE(dict) != PyDict_GET_SIZE(other))
+        return 0;
+    while (PyDict_Next(dict, &position, &name, &value))
+        if (!PyDict_Next(other, &position_other, &name_other, &value_other) || name != name_other || value != value_other)
             return 0;
-    }
-    return PyObject_RichCompareBool(headers, before, Py_NE);
+    return 1;
+}
+
+/* Do `headers` differ from those last kept? 1, 0 or -1, an error. */
+static int
+differ(State *state, Fields *tape, PyObject *headers)
+{
+    if (tape->headers != NULL)
+        return are_alike(headers, tape->headers) ? 0 : PyObject_RichCompareBool(headers, tape->headers, Py_NE);
+    Pairs *before = headers_of(state, tape);
+    Py_ssize_t position;
+    if (before == NULL || before->items == NULL)
+        return 1;
+    if (PyDict_CheckExact(headers) && pairs_begin(before, headers, &position))
+        return PyDict_GET_SIZE(headers) != before->count;
+    PyObject *whole = pairs_dict(before, before->count);
+    int differs = whole == NULL ? -1 : PyObject_RichCompareBool(headers, whole, Py_NE);
+    Py_XDECREF(whole);
+    return differs;
 }
 
 /* Write down what differs now that `response` came out. */
@@ -1109,7 +1271,7 @@ write_down(Seam *seam, Fields *tape, Place *place, PyObject *attributes, PyObjec
     Answer answer = {NULL, NULL, NULL};
     int differs = answer_of(state, response, &answer);
     if (differs == 0)
-        differs = tape->headers == NULL ? 1 : differ(answer.headers, tape->headers);
+        differs = differ(state, tape, answer.headers);
     if (differs == 0 && answer.status != tape->status)
         differs = tape->status == NULL ? 1 : PyObject_RichCompareBool(answer.status, tape->status, Py_NE);
     if (differs == 0)
@@ -1291,7 +1453,7 @@ module_now(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
 
 static PyMethodDef module_methods[] = {
     {"now", module_now, METH_NOARGS, NULL},
-    {"snapshot", (PyCFunction)(void (*)(void))snapshot, METH_FASTCALL, NULL},
+    {"snapshot", snapshot, METH_O, NULL},
     {"outline", (PyCFunction)(void (*)(void))outline_of, METH_FASTCALL, NULL},
     {"seam", make_seam, METH_VARARGS, NULL},
     {NULL}

@@ -211,7 +211,7 @@ class OutermostMiddleware:
     def close(self, tape: Tape, request: Any, response: Any) -> None:
         """The chain is through: note the answer, and be told when it has been sent."""
         try:
-            tape.response = layers.snapshot(response, tape.headers)
+            tape.response = layers.snapshot(response)
             tape.settle(request.__dict__, sieves)
             if response.streaming:
                 tape.streaming = True

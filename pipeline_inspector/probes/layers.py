@@ -42,16 +42,13 @@ PASSES = object()
 _convert = django_exception.convert_exception_to_response
 
 
-def pure_snapshot(response: Any, known: dict[str, Any] | None = None) -> tuple[Any, ...] | None:
-    """Status, headers and cookies (0: none) of a response as it is now; None when it is no response.
-
-    ``known`` are headers that were copied before: when they are still the same they are not copied again.
-    """
+def pure_snapshot(response: Any) -> tuple[Any, ...] | None:
+    """Status, headers and cookies (0: none) of a response as it is now; None when it is no response."""
     try:
         cookies, headers = response.cookies, response.headers._store
         return (
             response.status_code,
-            known if headers == known else headers.copy(),
+            headers.copy(),
             {name: morsel.value for name, morsel in cookies.items()} if cookies else 0,
         )
     except Exception:
