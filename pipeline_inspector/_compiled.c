@@ -106,6 +106,17 @@ pairs_add(Pairs *pairs, PyObject *name, PyObject *value)
     return 0;
 }
 
+/* Add all that `dict` holds from `position` on. */
+static int
+pairs_take(Pairs *pairs, PyObject *dict, Py_ssize_t position)
+{
+    PyObject *name, *value;
+    while (PyDict_Next(dict, &position, &name, &value))
+        if (pairs_add(pairs, name, value) < 0)
+            return -1;
+    return 0;
+}
+
 /* Let go of all behind the first `count`. */
 static void
 pairs_cut(Pairs *pairs, Py_ssize_t count)
@@ -124,6 +135,15 @@ pairs_clear(Pairs *pairs)
     pairs_cut(pairs, 0);
     PyMem_Free(pairs->items);
     pairs->items = NULL;
+}
+
+/* Put `others` in the place of `pairs`, and let go of these. */
+static void
+pairs_exchange(Pairs *pairs, Pairs *others)
+{
+    Pairs before = *pairs;
+    *pairs = *others;
+    pairs_clear(&before);
 }
 
 static int
@@ -360,7 +380,7 @@ static PyType_Spec slots_spec = {
     F(dropped) F(query_count) F(template_count) F(start) F(end) F(closed_at) F(finished_at) F(resolve_start)            \
     F(resolve_end) F(view_start) F(view_end) F(view_thread)
 #define BEGUN(F)                                                                                                        \
-    F(chain) F(events) F(first) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)        \
+    F(chain) F(events) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)        \
     F(view_made)
 #define NONE(F)                                                                                                         \
     F(view) F(match) F(tried) F(urlconf) F(response) F(attributes) F(left) F(transport) F(task) F(errors) F(body_bytes)
@@ -375,7 +395,7 @@ typedef struct {
     NUMBERS(DECLARE_NUMBER)
 #define DECLARE(field) PyObject *field;
     FIELDS(DECLARE)
-    PyObject *came; /* names and values by turns, oldest first */
+    Pairs first, came; /* attributes of the request */
     PyObject *headers; /* those last kept as a whole; NULL: they were only added, and are with the slots */
 } Fields;
 
@@ -397,9 +417,9 @@ fields_traverse(PyObject *self, visitproc visit, void *arg)
 #define VISIT(field) Py_VISIT(tape->field);
     FIELDS(VISIT)
 #undef VISIT
-    Py_VISIT(tape->came);
     Py_VISIT(tape->headers);
-    return 0;
+    int stop = pairs_visit(&tape->first, visit, arg);
+    return stop ? stop : pairs_visit(&tape->came, visit, arg);
 }
 
 static int
@@ -409,8 +429,9 @@ fields_clear(PyObject *self)
 #define CLEAR(field) Py_CLEAR(tape->field);
     FIELDS(CLEAR)
 #undef CLEAR
-    Py_CLEAR(tape->came);
     Py_CLEAR(tape->headers);
+    pairs_clear(&tape->first);
+    pairs_clear(&tape->came);
     return 0;
 }
 
@@ -462,10 +483,10 @@ fields_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
     if (state == NULL)
         return NULL;
     forget(state, tape);
-    Py_CLEAR(tape->came);
+    pairs_clear(&tape->first);
+    pairs_clear(&tape->came);
     Py_CLEAR(tape->events);
     Py_XSETREF(tape->meta, Py_NewRef(state->nothing));
-    Py_XSETREF(tape->first, Py_NewRef(state->nothing));
     Py_CLEAR(tape->headers);
     Py_XSETREF(tape->newest, Py_NewRef(Py_None));
     if (tape->slots != NULL && Py_TYPE(tape->slots) == state->slots) {
@@ -490,7 +511,6 @@ fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
     leave_out(self);
     leave_out(tape->slots);
     leave_out(tape->events);
-    leave_out(tape->came);
     leave_out(tape->view);
     leave_out(tape->headers);
     leave_out(tape->response);
@@ -519,7 +539,7 @@ begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *nu
         || begin_with(&tape->meta, PyObject_GetAttr(request, state->name[N_META])) < 0
         || begin_with(&tape->path, PyObject_GetAttr(request, state->name[N_PATH])) < 0
         || begin_with(&tape->method, PyObject_GetAttr(request, state->name[N_METHOD])) < 0
-        || begin_with(&tape->events, PyList_New(0)) < 0 || begin_with(&tape->came, PyList_New(0)) < 0)
+        || begin_with(&tape->events, PyList_New(0)) < 0)
         return -1;
     forget(state, tape);
     Py_XSETREF(tape->chain, Py_NewRef(chain));
@@ -533,7 +553,7 @@ begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *nu
     if (attributes == NULL)
         return -1;
     tape->width = PyDict_GET_SIZE(attributes) + 1;
-    int failed = begin_with(&tape->first, PyDict_Copy(attributes));
+    int failed = pairs_take(&tape->first, attributes, 0);
     Py_DECREF(attributes);
     return failed;
 }
@@ -573,24 +593,21 @@ is_as_wide(Fields *tape, PyObject *attributes)
 }
 
 /* Put what came since there were `width` attributes to the rest; false where anything else was done to them. The place of an
-   attribute in a dict is its number, as long as none was taken away: else another name stands there, or fewer follow. Making
-   a list larger runs nothing of anybody's, so nothing changes meanwhile. */
+   attribute in a dict is its number, as long as none was taken away: else another name stands there, or fewer follow. */
 static int
 take_new(Fields *tape, PyObject *attributes, Py_ssize_t width)
 {
-    Py_ssize_t position = width - 1, before = PyList_GET_SIZE(tape->came);
+    Py_ssize_t position = width - 1, before = tape->came.count;
     PyObject *name, *value;
     if (!PyDict_Next(attributes, &position, &name, &value) || name != tape->newest)
         return 0;
-    while (PyDict_Next(attributes, &position, &name, &value))
-        if (PyList_Append(tape->came, name) < 0 || PyList_Append(tape->came, value) < 0)
-            break;
-    Py_ssize_t count = width + (PyList_GET_SIZE(tape->came) - before) / 2;
-    if (count != PyDict_GET_SIZE(attributes)) {
-        PyList_SetSlice(tape->came, before, PyList_GET_SIZE(tape->came), NULL);
-        return PyErr_Occurred() ? -1 : 0;
+    int failed = pairs_take(&tape->came, attributes, position);
+    Py_ssize_t count = width + tape->came.count - before;
+    if (failed < 0 || count != PyDict_GET_SIZE(attributes)) {
+        pairs_cut(&tape->came, before);
+        return failed;
     }
-    Py_XSETREF(tape->newest, Py_NewRef(PyList_GET_ITEM(tape->came, PyList_GET_SIZE(tape->came) - 2)));
+    Py_XSETREF(tape->newest, Py_NewRef(tape->came.items[2 * tape->came.count - 2]));
     tape->width = count;
     return 1;
 }
@@ -599,7 +616,7 @@ static PyObject *
 look(State *state, Fields *tape, PyObject *attributes)
 {
     Py_ssize_t width = (Py_ssize_t)tape->width;
-    if (width > 0 && width < PyDict_GET_SIZE(attributes) && tape->came != NULL) {
+    if (width > 0 && width < PyDict_GET_SIZE(attributes)) {
         int only_new = take_new(tape, attributes, width);
         if (only_new != 0)
             return only_new < 0 ? NULL : PyLong_FromSsize_t((Py_ssize_t)tape->width);
@@ -611,41 +628,46 @@ look(State *state, Fields *tape, PyObject *attributes)
 static PyObject *
 fields_get_came(PyObject *self, void *Py_UNUSED(closure))
 {
-    PyObject *came = ((Fields *)self)->came;
-    Py_ssize_t count = came == NULL ? 0 : PyList_GET_SIZE(came) / 2;
-    PyObject *pairs = PyList_New(count);
-    for (Py_ssize_t at = 0; pairs != NULL && at < count; at++) {
-        PyObject *pair = PyTuple_Pack(2, PyList_GET_ITEM(came, 2 * at), PyList_GET_ITEM(came, 2 * at + 1));
+    Pairs *came = &((Fields *)self)->came;
+    Py_ssize_t count = came->count;
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t at = 0; list != NULL && at < count; at++) {
+        PyObject *pair = PyTuple_Pack(2, came->items[2 * at], came->items[2 * at + 1]);
         if (pair == NULL)
-            Py_CLEAR(pairs);
+            Py_CLEAR(list);
         else
-            PyList_SET_ITEM(pairs, count - 1 - at, pair);
+            PyList_SET_ITEM(list, count - 1 - at, pair);
     }
-    return pairs;
+    return list;
 }
 
 static int
-fields_set_came(PyObject *self, PyObject *pairs, void *Py_UNUSED(closure))
+fields_set_came(PyObject *self, PyObject *list, void *Py_UNUSED(closure))
 {
-    if (pairs == NULL || !PyList_CheckExact(pairs)) {
+    Pairs came = {NULL, 0, 0}, *ours = &((Fields *)self)->came;
+    if (list == NULL || !PyList_CheckExact(list)) {
         PyErr_SetString(PyExc_TypeError, "came: a list of pairs is expected");
         return -1;
     }
-    PyObject *came = PyList_New(2 * PyList_GET_SIZE(pairs));
-    for (Py_ssize_t at = 0; came != NULL && at < PyList_GET_SIZE(pairs); at++) {
-        PyObject *pair = PyList_GET_ITEM(pairs, PyList_GET_SIZE(pairs) - 1 - at);
-        if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+    for (Py_ssize_t at = PyList_GET_SIZE(list) - 1; at >= 0; at--) {
+        PyObject *pair = PyList_GET_ITEM(list, at);
+        if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2)
             PyErr_SetString(PyExc_TypeError, "came: a list of pairs is expected");
-            Py_CLEAR(came);
-            break;
-        }
-        PyList_SET_ITEM(came, 2 * at, Py_NewRef(PyTuple_GET_ITEM(pair, 0)));
-        PyList_SET_ITEM(came, 2 * at + 1, Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
-    }
-    if (came == NULL)
+        else if (pairs_add(&came, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) == 0)
+            continue;
+        pairs_clear(&came);
         return -1;
-    Py_XSETREF(((Fields *)self)->came, came);
+    }
+    pairs_exchange(ours, &came);
     return 0;
+}
+
+/* What there was in the beginning, a dict. */
+static PyObject *
+fields_get_first(PyObject *self, void *Py_UNUSED(closure))
+{
+    Pairs *first = &((Fields *)self)->first;
+    return pairs_dict(first, first->count);
 }
 
 /* The pairs of headers that stand with the slots, when these are ours. */
@@ -671,6 +693,7 @@ fields_get_headers(PyObject *self, void *Py_UNUSED(closure))
 
 static PyGetSetDef fields_properties[] = {
     {"came", fields_get_came, fields_set_came, NULL, NULL},
+    {"first", fields_get_first, NULL, NULL, NULL},
     {"headers", fields_get_headers, NULL, NULL, NULL},
     {NULL}
 };
@@ -690,39 +713,39 @@ fields_looked(PyObject *self, PyObject *attributes)
 static int
 only_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
 {
-    PyObject *resolver_match = state->name[N_RESOLVER_MATCH], *name, *value, *name_first, *value_first;
-    Py_ssize_t came = PyList_GET_SIZE(tape->came) / 2, begun = PyDict_GET_SIZE(tape->first);
-    Py_ssize_t place = 0, position = 0, position_first = 0;
-    if (PyDict_GET_SIZE(attributes) != begun + 1 + came || PyDict_GetItemWithError(tape->first, resolver_match) != Py_None)
+    PyObject *name, *value, *resolved = NULL;
+    Py_ssize_t begun = tape->first.count, at = 0, position = 0;
+    if (PyDict_GET_SIZE(attributes) != begun + 1 + tape->came.count)
         return 0;
-    for (; PyDict_Next(attributes, &position, &name, &value); place++) {
-        if (place < begun) {
-            if (!PyDict_Next(tape->first, &position_first, &name_first, &value_first) || name != name_first
-                || value != (name == resolver_match ? match : value_first))
-                return 0;
-        }
-        else if (place == begun) {
+    for (; PyDict_Next(attributes, &position, &name, &value); at++) {
+        if (at == begun) {
             if (name != state->name[N_TAPE] || value != (PyObject *)tape)
                 return 0;
+            continue;
         }
-        else if (PyList_GET_ITEM(tape->came, 2 * (place - begun - 1)) != name
-                 || PyList_GET_ITEM(tape->came, 2 * (place - begun - 1) + 1) != value)
+        Pairs *pairs = at < begun ? &tape->first : &tape->came;
+        Py_ssize_t pair = at < begun ? at : at - begun - 1;
+        PyObject *before = pairs->items[2 * pair + 1];
+        if (at < begun && name == state->name[N_RESOLVER_MATCH]) {
+            resolved = before;
+            before = match;
+        }
+        if (name != pairs->items[2 * pair] || value != before)
             return 0;
     }
-    return 1;
+    return resolved == Py_None;
 }
 
 /* Is `sieve` the one for names and kinds of what came? */
 static int
-fits(PyObject *sieve, PyObject *came)
+fits(PyObject *sieve, Pairs *came)
 {
     PyObject *left = PyTuple_GET_ITEM(sieve, 0), *all_names = PyTuple_GET_ITEM(left, 0), *kinds = PyTuple_GET_ITEM(left, 1);
-    Py_ssize_t count = PyList_GET_SIZE(came) / 2;
-    if (PyTuple_GET_SIZE(all_names) != count || PyTuple_GET_SIZE(kinds) != count)
+    if (PyTuple_GET_SIZE(all_names) != came->count || PyTuple_GET_SIZE(kinds) != came->count)
         return 0;
-    for (Py_ssize_t at = 0; at < count; at++)
-        if (PyTuple_GET_ITEM(all_names, at) != PyList_GET_ITEM(came, 2 * at)
-            || PyTuple_GET_ITEM(kinds, at) != (PyObject *)Py_TYPE(PyList_GET_ITEM(came, 2 * at + 1)))
+    for (Py_ssize_t at = 0; at < came->count; at++)
+        if (PyTuple_GET_ITEM(all_names, at) != came->items[2 * at]
+            || PyTuple_GET_ITEM(kinds, at) != (PyObject *)Py_TYPE(came->items[2 * at + 1]))
             return 0;
     return 1;
 }
@@ -739,15 +762,15 @@ is_sieve(PyObject *found)
 
 /* The sieve for what `came`, a new reference: mostly it is the one of the request before. */
 static PyObject *
-sieve_for(State *state, PyObject *came, PyObject *sieves)
+sieve_for(State *state, Pairs *came, PyObject *sieves)
 {
     if (state->sieves == sieves && fits(state->sieve, came))
         return Py_NewRef(state->sieve);
-    Py_ssize_t count = PyList_GET_SIZE(came) / 2;
+    Py_ssize_t count = came->count;
     PyObject *all_names = PyTuple_New(count), *kinds = PyTuple_New(count), *key = NULL, *found = NULL;
     for (Py_ssize_t at = 0; all_names != NULL && kinds != NULL && at < count; at++) {
-        PyTuple_SET_ITEM(all_names, at, Py_NewRef(PyList_GET_ITEM(came, 2 * at)));
-        PyTuple_SET_ITEM(kinds, at, Py_NewRef((PyObject *)Py_TYPE(PyList_GET_ITEM(came, 2 * at + 1))));
+        PyTuple_SET_ITEM(all_names, at, Py_NewRef(came->items[2 * at]));
+        PyTuple_SET_ITEM(kinds, at, Py_NewRef((PyObject *)Py_TYPE(came->items[2 * at + 1])));
     }
     if (all_names != NULL && kinds != NULL)
         key = PyTuple_Pack(2, all_names, kinds);
@@ -772,7 +795,7 @@ sieve_for(State *state, PyObject *came, PyObject *sieves)
 
 /* What the sieve keeps of what came: {name: value}. */
 static PyObject *
-sifted(PyObject *places, PyObject *came)
+sifted(PyObject *places, Pairs *came)
 {
     PyObject *kept = PyDict_New();
     for (Py_ssize_t at = 0; kept != NULL && at < PyTuple_GET_SIZE(places); at++) {
@@ -780,13 +803,13 @@ sifted(PyObject *places, PyObject *came)
         Py_ssize_t number = PyTuple_CheckExact(place) && PyTuple_GET_SIZE(place) == 3
                                 ? PyLong_AsSsize_t(PyTuple_GET_ITEM(place, 0))
                                 : -1;
-        if (number < 0 || number >= PyList_GET_SIZE(came) / 2) {
+        if (number < 0 || number >= came->count) {
             if (!PyErr_Occurred())
                 PyErr_Format(PyExc_IndexError, "nothing came at %R", place);
             Py_CLEAR(kept);
             break;
         }
-        PyObject *tell = PyTuple_GET_ITEM(place, 2), *value = Py_NewRef(PyList_GET_ITEM(came, 2 * number + 1));
+        PyObject *tell = PyTuple_GET_ITEM(place, 2), *value = Py_NewRef(came->items[2 * number + 1]);
         if (tell != Py_None)
             Py_SETREF(value, PyObject_CallOneArg(tell, value));
         if (value == NULL || PyDict_SetItem(kept, PyTuple_GET_ITEM(place, 1), value) < 0)
@@ -803,19 +826,20 @@ sift(State *state, Fields *tape, PyObject *attributes, PyObject *sieves)
 {
     if (!only_came(state, tape, attributes, tape->match))
         return PyErr_Occurred() ? -1 : 0;
-    PyObject *came = Py_NewRef(tape->came), *sieve = sieve_for(state, came, sieves);
-    PyObject *kept = sieve == NULL ? NULL : sifted(PyTuple_GET_ITEM(sieve, 1), came);
-    PyObject *nothing = kept == NULL ? NULL : PyList_New(0);
-    Py_DECREF(came);
-    if (nothing != NULL) {
+    Pairs came = tape->came; /* what is asked meanwhile may be anybody's code: nobody else has them in hand */
+    tape->came = (Pairs){NULL, 0, 0};
+    PyObject *sieve = sieve_for(state, &came, sieves);
+    PyObject *kept = sieve == NULL ? NULL : sifted(PyTuple_GET_ITEM(sieve, 1), &came);
+    if (kept == NULL)
+        pairs_exchange(&tape->came, &came);
+    else {
+        pairs_clear(&came);
+        pairs_clear(&tape->first);
         Py_XSETREF(tape->left, Py_NewRef(PyTuple_GET_ITEM(sieve, 0)));
-        Py_XSETREF(tape->attributes, Py_NewRef(kept));
-        Py_XSETREF(tape->came, nothing);
-        Py_XSETREF(tape->first, Py_NewRef(state->nothing));
+        Py_XSETREF(tape->attributes, kept);
     }
-    Py_XDECREF(kept);
     Py_XDECREF(sieve);
-    return nothing == NULL ? -1 : 1;
+    return kept == NULL ? -1 : 1;
 }
 
 /* settle(attributes, sieves) */
@@ -826,8 +850,7 @@ fields_settle(PyObject *self, PyObject *const *args, Py_ssize_t given)
     State *state = state_of(self);
     if (state == NULL)
         return NULL;
-    if (given != 2 || !PyDict_Check(args[0]) || !PyDict_Check(args[1]) || tape->first == NULL || !PyDict_Check(tape->first)
-        || tape->came == NULL || tape->match == NULL) {
+    if (given != 2 || !PyDict_Check(args[0]) || !PyDict_Check(args[1]) || tape->match == NULL) {
         PyErr_SetString(PyExc_TypeError, "settle(attributes, sieves): two dicts are expected, and a tape that is whole");
         return NULL;
     }
@@ -918,12 +941,8 @@ keep_headers(State *state, Fields *tape, Place *place, PyObject *headers)
     Pairs *before = headers_of(state, tape);
     Py_ssize_t position;
     if (before != NULL && tape->headers == NULL && PyDict_CheckExact(headers) && pairs_begin(before, headers, &position)) {
-        PyObject *name, *value;
-        if (pairs_make_room(before) < 0)
+        if (pairs_make_room(before) < 0 || pairs_take(before, headers, position) < 0)
             return -1;
-        while (PyDict_Next(headers, &position, &name, &value))
-            if (pairs_add(before, name, value) < 0)
-                return -1;
         place->headers = before->count + 1;
         return 0;
     }
