@@ -27,8 +27,15 @@ static const char *const names[NAMES] = {
     "resolver_match", "copy", "items", "_post", "urlconf",
 };
 
+/* What is asked of an answer, by name. */
+enum { ASKED = 3 };
+static const int asked[ASKED] = {N_HEADERS, N_STATUS_CODE, N_COOKIES};
+
 typedef struct {
     PyTypeObject *fields, *slots, *seam;
+    PyTypeObject *plain; /* the kind of answer that came last, never looked into: it has all that is asked for in its dict, */
+    unsigned int plain_version;
+    Py_ssize_t place[ASKED]; /* at these places */
     PyObject *sieves, *sieve; /* those that were asked last, and the one that was found */
     PyObject *closing;        /* by thread: the tape whose response is being closed there */
     PyObject *get_ident;      /* threading's: where greenlets stand for threads it tells these apart */
@@ -911,20 +918,53 @@ answer_forget(Answer *answer)
     Py_CLEAR(answer->cookies);
 }
 
+/* Has an instance of `type` nothing of what an answer is asked for but in its dict? */
+static int
+is_plain(State *state, PyTypeObject *type)
+{
+    if (type == state->plain && type->tp_version_tag == state->plain_version)
+        return 1;
+    if (type->tp_getattro != PyObject_GenericGetAttr || type->tp_dictoffset == 0)
+        return 0;
+    for (int at = 0; at < ASKED; at++)
+        if (_PyType_Lookup(type, state->name[asked[at]]) != NULL)
+            return 0;
+    state->plain = type->tp_version_tag == 0 ? NULL : type;
+    state->plain_version = type->tp_version_tag;
+    return 1;
+}
+
+/* An attribute of a response, a new reference: `dict` has it mostly at the same place as the one of the response before. */
+static PyObject *
+asked_of(State *state, PyObject *response, PyObject *dict, int number)
+{
+    PyObject *name = state->name[asked[number]], *found, *value;
+    Py_ssize_t position = state->place[number];
+    if (dict != NULL && PyDict_Next(dict, &position, &found, &value) && found == name)
+        return Py_NewRef(value);
+    position = 0;
+    for (Py_ssize_t place = 0; dict != NULL && PyDict_Next(dict, &position, &found, &value); place = position)
+        if (found == name) {
+            state->place[number] = place;
+            return Py_NewRef(value);
+        }
+    return PyObject_GetAttr(response, name);
+}
+
 static int
 answer_of(State *state, PyObject *response, Answer *answer)
 {
-    PyObject *headers = PyObject_GetAttr(response, state->name[N_HEADERS]);
-    if (headers == NULL)
+    PyObject *dict = NULL;
+    if (is_plain(state, Py_TYPE(response)) && (dict = PyObject_GenericGetDict(response, NULL)) == NULL)
         return -1;
-    answer->headers = PyObject_GetAttr(headers, state->name[N_STORE]);
-    Py_DECREF(headers);
-    if (answer->headers == NULL)
-        return -1;
-    answer->status = PyObject_GetAttr(response, state->name[N_STATUS_CODE]);
-    if (answer->status == NULL)
-        return -1;
-    answer->cookies = PyObject_GetAttr(response, state->name[N_COOKIES]);
+    PyObject *headers = asked_of(state, response, dict, 0);
+    answer->headers = headers == NULL ? NULL : PyObject_GetAttr(headers, state->name[N_STORE]);
+    Py_XDECREF(headers);
+    if (answer->headers != NULL)
+        answer->status = asked_of(state, response, dict, 1);
+    if (answer->status != NULL)
+        answer->cookies = asked_of(state, response, dict, 2);
+    Py_XDECREF(dict);
     return answer->cookies == NULL ? -1 : 0;
 }
 
