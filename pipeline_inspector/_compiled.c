@@ -27,15 +27,8 @@ static const char *const names[NAMES] = {
     "resolver_match", "copy", "items", "_post", "urlconf",
 };
 
-/* What is asked of an answer, by name. */
-enum { ASKED = 3 };
-static const int asked[ASKED] = {N_HEADERS, N_STATUS_CODE, N_COOKIES};
-
 typedef struct {
     PyTypeObject *fields, *slots, *seam;
-    PyTypeObject *plain; /* the kind of answer that came last, never looked into: it has all that is asked for in its dict, */
-    unsigned int plain_version;
-    Py_ssize_t place[ASKED]; /* at these places */
     PyObject *sieves, *sieve; /* those that were asked last, and the one that was found */
     PyObject *closing;        /* by thread: the tape whose response is being closed there */
     PyObject *get_ident;      /* threading's: where greenlets stand for threads it tells these apart */
@@ -83,15 +76,13 @@ typedef struct {
     Py_ssize_t count, room;
 } Pairs;
 
-enum { PAIRS_AT_FIRST = 12 };
-
-/* Place for one pair at least; it runs nothing of anybody's, nor does adding one. */
+/* Place for `more` pairs, and a few. It runs nothing of anybody's, nor does adding them. */
 static int
-pairs_make_room(Pairs *pairs)
+pairs_make_room(Pairs *pairs, Py_ssize_t more)
 {
-    if (pairs->items != NULL && pairs->count < pairs->room)
+    if (pairs->items != NULL && pairs->count + more <= pairs->room)
         return 0;
-    Py_ssize_t room = pairs->items == NULL ? PAIRS_AT_FIRST : 2 * pairs->room;
+    Py_ssize_t room = pairs->count + more + 8;
     PyObject **items = PyMem_Realloc(pairs->items, 2 * room * sizeof(PyObject *));
     if (items == NULL) {
         PyErr_NoMemory();
@@ -105,7 +96,7 @@ pairs_make_room(Pairs *pairs)
 static int
 pairs_add(Pairs *pairs, PyObject *name, PyObject *value)
 {
-    if (pairs_make_room(pairs) < 0)
+    if (pairs_make_room(pairs, 1) < 0)
         return -1;
     pairs->items[2 * pairs->count] = Py_NewRef(name);
     pairs->items[2 * pairs->count + 1] = Py_NewRef(value);
@@ -560,7 +551,7 @@ begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *nu
     if (attributes == NULL)
         return -1;
     tape->width = PyDict_GET_SIZE(attributes) + 1;
-    int failed = pairs_take(&tape->first, attributes, 0);
+    int failed = pairs_make_room(&tape->first, PyDict_GET_SIZE(attributes)) < 0 ? -1 : pairs_take(&tape->first, attributes, 0);
     Py_DECREF(attributes);
     return failed;
 }
@@ -918,53 +909,20 @@ answer_forget(Answer *answer)
     Py_CLEAR(answer->cookies);
 }
 
-/* Has an instance of `type` nothing of what an answer is asked for but in its dict? */
-static int
-is_plain(State *state, PyTypeObject *type)
-{
-    if (type == state->plain && type->tp_version_tag == state->plain_version)
-        return 1;
-    if (type->tp_getattro != PyObject_GenericGetAttr || type->tp_dictoffset == 0)
-        return 0;
-    for (int at = 0; at < ASKED; at++)
-        if (_PyType_Lookup(type, state->name[asked[at]]) != NULL)
-            return 0;
-    state->plain = type->tp_version_tag == 0 ? NULL : type;
-    state->plain_version = type->tp_version_tag;
-    return 1;
-}
-
-/* An attribute of a response, a new reference: `dict` has it mostly at the same place as the one of the response before. */
-static PyObject *
-asked_of(State *state, PyObject *response, PyObject *dict, int number)
-{
-    PyObject *name = state->name[asked[number]], *found, *value;
-    Py_ssize_t position = state->place[number];
-    if (dict != NULL && PyDict_Next(dict, &position, &found, &value) && found == name)
-        return Py_NewRef(value);
-    position = 0;
-    for (Py_ssize_t place = 0; dict != NULL && PyDict_Next(dict, &position, &found, &value); place = position)
-        if (found == name) {
-            state->place[number] = place;
-            return Py_NewRef(value);
-        }
-    return PyObject_GetAttr(response, name);
-}
-
 static int
 answer_of(State *state, PyObject *response, Answer *answer)
 {
-    PyObject *dict = NULL;
-    if (is_plain(state, Py_TYPE(response)) && (dict = PyObject_GenericGetDict(response, NULL)) == NULL)
+    PyObject *headers = PyObject_GetAttr(response, state->name[N_HEADERS]);
+    if (headers == NULL)
         return -1;
-    PyObject *headers = asked_of(state, response, dict, 0);
-    answer->headers = headers == NULL ? NULL : PyObject_GetAttr(headers, state->name[N_STORE]);
-    Py_XDECREF(headers);
-    if (answer->headers != NULL)
-        answer->status = asked_of(state, response, dict, 1);
-    if (answer->status != NULL)
-        answer->cookies = asked_of(state, response, dict, 2);
-    Py_XDECREF(dict);
+    answer->headers = PyObject_GetAttr(headers, state->name[N_STORE]);
+    Py_DECREF(headers);
+    if (answer->headers == NULL)
+        return -1;
+    answer->status = PyObject_GetAttr(response, state->name[N_STATUS_CODE]);
+    if (answer->status == NULL)
+        return -1;
+    answer->cookies = PyObject_GetAttr(response, state->name[N_COOKIES]);
     return answer->cookies == NULL ? -1 : 0;
 }
 
@@ -981,7 +939,7 @@ keep_headers(State *state, Fields *tape, Place *place, PyObject *headers)
     Pairs *before = headers_of(state, tape);
     Py_ssize_t position;
     if (before != NULL && tape->headers == NULL && PyDict_CheckExact(headers) && pairs_begin(before, headers, &position)) {
-        if (pairs_make_room(before) < 0 || pairs_take(before, headers, position) < 0)
+        if (pairs_make_room(before, PyDict_GET_SIZE(headers) - before->count) < 0 || pairs_take(before, headers, position) < 0)
             return -1;
         place->headers = before->count + 1;
         return 0;
