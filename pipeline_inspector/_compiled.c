@@ -370,16 +370,16 @@ static PyType_Spec slots_spec = {
 
 /* -- the fields of a tape ------------------------------------------------------------------------------------------ */
 
-/* Numbers, written when a tape is begun. */
-#define NUMBERS(F) F(number) F(opened_at) F(thread) F(wall) F(width)
+/* Numbers, those written when a tape is begun and those written later, which are 0 until then. */
+#define BEGUN_NUMBERS(F) F(number) F(opened_at) F(thread) F(wall) F(width)
+#define MOMENTS(F)                                                                                                      \
+    F(end) F(closed_at) F(finished_at) F(resolve_start) F(resolve_end) F(view_made) F(view_start) F(view_end)
+#define LATER_NUMBERS(F) F(start) MOMENTS(F) F(view_thread)
+#define NUMBERS(F) BEGUN_NUMBERS(F) LATER_NUMBERS(F)
 
 /* Objects: those written when a tape is begun, and those written later, or by few requests, with what they hold until then. */
-#define ZERO(F)                                                                                                         \
-    F(dropped) F(query_count) F(template_count) F(start) F(end) F(closed_at) F(finished_at) F(resolve_start)            \
-    F(resolve_end) F(view_start) F(view_end) F(view_thread)
-#define BEGUN(F)                                                                                                        \
-    F(chain) F(events) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)        \
-    F(view_made)
+#define ZERO(F) F(dropped) F(query_count) F(template_count)
+#define BEGUN(F) F(chain) F(events) F(meta) F(method) F(newest) F(off) F(open) F(path) F(slots) F(status)
 #define NONE(F)                                                                                                         \
     F(view) F(match) F(tried) F(urlconf) F(response) F(attributes) F(left) F(transport) F(task) F(errors) F(body_bytes)
 #define NOT_YET(F) F(learning) F(aborted) F(streaming)
@@ -464,7 +464,8 @@ set_all(PyObject **first, PyObject **last, PyObject *value)
 static void
 forget(State *state, Fields *tape)
 {
-    set_all(&tape->dropped, &tape->view_thread, state->zero);
+    memset(&tape->start, 0, (char *)(&tape->view_thread + 1) - (char *)&tape->start);
+    set_all(&tape->dropped, &tape->template_count, state->zero);
     set_all(&tape->view, &tape->body_bytes, Py_None);
     set_all(&tape->learning, &tape->streaming, Py_False);
     Py_XSETREF(tape->only_added, Py_NewRef(Py_True));
@@ -517,6 +518,18 @@ fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* Write down which thread this is, or which greenlet where these stand for threads. */
+static int
+write_thread(State *state, long long *ident)
+{
+    PyObject *thread = PyObject_CallNoArgs(state->get_ident);
+    if (thread == NULL)
+        return -1;
+    *ident = PyLong_AsLongLong(thread);
+    Py_DECREF(thread);
+    return *ident == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
 static int
 begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *number, PyObject *request, PyObject *off)
 {
@@ -526,13 +539,10 @@ begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *nu
     }
     tape->opened_at = now();
     tape->wall = wall_clock();
-    PyObject *thread = PyObject_CallNoArgs(state->get_ident);
-    if (thread == NULL)
+    if (write_thread(state, &tape->thread) < 0)
         return -1;
-    tape->thread = PyLong_AsLongLong(thread);
-    Py_DECREF(thread);
     tape->number = PyLong_AsLongLong(number);
-    if (((tape->thread == -1 || tape->number == -1) && PyErr_Occurred())
+    if ((tape->number == -1 && PyErr_Occurred())
         || begin_with(&tape->slots, PyList_Check(slots) ? slots_of(state->slots, slots) : slots_like(slots)) < 0
         || begin_with(&tape->meta, PyObject_GetAttr(request, state->name[N_META])) < 0
         || begin_with(&tape->path, PyObject_GetAttr(request, state->name[N_PATH])) < 0
@@ -543,7 +553,6 @@ begin(State *state, Fields *tape, PyObject *chain, PyObject *slots, PyObject *nu
     Py_XSETREF(tape->chain, Py_NewRef(chain));
     Py_XSETREF(tape->off, Py_NewRef(off == NULL ? state->nobody : off));
     Py_XSETREF(tape->open, Py_NewRef(Py_True));
-    Py_XSETREF(tape->view_made, Py_NewRef(state->zero));
     Py_XSETREF(tape->status, Py_NewRef(state->zero));
     Py_CLEAR(tape->headers);
     Py_XSETREF(tape->newest, Py_NewRef(state->name[N_TAPE]));
@@ -1007,15 +1016,60 @@ fields_sent(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Fields *tape = (Fields *)self;
     State *state = state_of(self);
-    if (state == NULL || begin_with(&tape->closed_at, PyLong_FromLongLong(now())) < 0)
+    if (state == NULL)
         return NULL;
+    tape->closed_at = now();
     PyObject *thread = PyObject_CallNoArgs(state->get_ident);
     int failed = thread == NULL ? -1 : PyDict_SetItem(state->closing, thread, self);
     Py_XDECREF(thread);
     return failed < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* stamp_end() writes down that it is now, and so do the others for their moments. */
+#define STAMP(field)                                                                                                    \
+    static PyObject *stamp_##field(PyObject *self, PyObject *Py_UNUSED(ignored))                                        \
+    {                                                                                                                   \
+        ((Fields *)self)->field = now();                                                                                \
+        Py_RETURN_NONE;                                                                                                 \
+    }
+STAMP(start)
+STAMP(end)
+STAMP(finished_at)
+STAMP(resolve_start)
+STAMP(resolve_end)
+STAMP(view_made)
+STAMP(view_end)
+
+/* The view begins, on this thread. */
+static PyObject *
+stamp_view_start(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    State *state = state_of(self);
+    if (state == NULL || write_thread(state, &((Fields *)self)->view_thread) < 0)
+        return NULL;
+    ((Fields *)self)->view_start = now();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+fields_moments(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Fields *tape = (Fields *)self;
+#define VALUE(field) , tape->field
+    return Py_BuildValue("(LLLLLLLLL)", tape->opened_at MOMENTS(VALUE));
+}
+
 static PyMethodDef fields_methods[] = {
+    {"moments", fields_moments, METH_NOARGS, NULL},
+#define STAMP_METHOD(field) {"stamp_" #field, stamp_##field, METH_NOARGS, NULL},
+    STAMP_METHOD(start)
+    STAMP_METHOD(end)
+    STAMP_METHOD(finished_at)
+    STAMP_METHOD(resolve_start)
+    STAMP_METHOD(resolve_end)
+    STAMP_METHOD(view_made)
+    STAMP_METHOD(view_start)
+    STAMP_METHOD(view_end)
     {"sent", fields_sent, METH_NOARGS, NULL},
     {"looked", fields_looked, METH_O, NULL},
     {"forget", fields_forget, METH_NOARGS, NULL},

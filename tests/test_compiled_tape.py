@@ -190,7 +190,7 @@ def test_a_tape_that_is_let_go_of_is_as_it_began() -> None:
     assert begun == {name: getattr(PureFields, name) for name in begun}
     assert len(begun) > 25
     for name in begun:
-        setattr(tape, name, "written")
+        setattr(tape, name, 7)
     tape.answered(0, HttpResponse())
     assert tape.headers
     assert tape.first

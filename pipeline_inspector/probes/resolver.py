@@ -8,7 +8,7 @@ from django.urls import Resolver404
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
-from pipeline_inspector.recording.tape import Tape, now
+from pipeline_inspector.recording.tape import Tape
 
 
 @cache
@@ -25,15 +25,15 @@ def install() -> None:
         if tape is None:
             return original(self, request)
         tape.urlconf = getattr(request, "urlconf", None)
-        tape.resolve_start = now()
+        tape.stamp_resolve_start()
         try:
             match = original(self, request)
         except Exception as error:
-            tape.resolve_end = now()
+            tape.stamp_resolve_end()
             met(tape, error, ("resolver", 0))
             _keep_tried(tape, error)
             raise
-        tape.resolve_end = now()
+        tape.stamp_resolve_end()
         tape.match = match
         return match
 

@@ -175,6 +175,6 @@ def _started(signal: Any, sender: Any, environ: Any = None, scope: Any = None, *
 def _finished(signal: Any, sender: Any, **_: Any) -> None:
     tape = closing_on(get_ident(), None)
     if tape is not None:
-        tape.finished_at = now()
+        tape.stamp_finished_at()
         if tape.chain.interface == "wsgi" or tape.transport is None:
             recorder.finish(tape)

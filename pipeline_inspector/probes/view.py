@@ -6,7 +6,6 @@ class-based view ``View.dispatch`` tells the method that it chooses.
 
 from collections.abc import Callable
 from functools import cache, update_wrapper, wraps
-from threading import get_ident
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -15,7 +14,7 @@ from django.views import View as ClassView
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
-from pipeline_inspector.recording.tape import now, tape_in_hand
+from pipeline_inspector.recording.tape import tape_in_hand
 from pipeline_inspector.recording.views import class_of
 
 View = Callable[..., Any]
@@ -40,7 +39,7 @@ def install() -> None:
         try:
             tape.view = view, made is not view
             timed = _known.get(id(made)) or _learn(made, last=made is view)
-            tape.view_made = now()
+            tape.stamp_view_made()
         except Exception as fault:
             faults.note("probes: view", fault)
             return made
@@ -98,15 +97,14 @@ def _sync_view(view: View) -> View:
             tape = None
         if tape is None:
             return view(request, *args, **kwargs)
-        tape.view_thread = get_ident()
-        tape.view_start = now()
+        tape.stamp_view_start()
         try:
             return view(request, *args, **kwargs) if args or kwargs else view(request)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             met(tape, error, ("view", 0))
             raise
         finally:
-            tape.view_end = now()
+            tape.stamp_view_end()
 
     return timed
 
@@ -119,14 +117,13 @@ def _async_view(view: View) -> View:
             tape = None
         if tape is None:
             return await view(request, *args, **kwargs)
-        tape.view_thread = get_ident()
-        tape.view_start = now()
+        tape.stamp_view_start()
         try:
             return await (view(request, *args, **kwargs) if args or kwargs else view(request))
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             met(tape, error, ("view", 0))
             raise
         finally:
-            tape.view_end = now()
+            tape.stamp_view_end()
 
     return timed
