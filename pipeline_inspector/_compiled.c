@@ -20,15 +20,15 @@ enum { STRIDE = STAMPS + THINGS };
 
 enum {
     N_TAPE, N_HEADERS, N_STORE, N_STATUS_CODE, N_COOKIES, N_VALUE, N_ALL_OF, N_META, N_PATH, N_METHOD, N_RESOLVER_MATCH,
-    N_COPY, N_ITEMS, N_POST, N_URLCONF, NAMES
+    N_COPY, N_ITEMS, N_POST, N_URLCONF, N_EMPTY, NAMES
 };
 static const char *const names[NAMES] = {
     "_pipeline_tape", "headers", "_store", "status_code", "cookies", "value", "all_of", "META", "path", "method",
-    "resolver_match", "copy", "items", "_post", "urlconf",
+    "resolver_match", "copy", "items", "_post", "urlconf", "",
 };
 
 typedef struct {
-    PyTypeObject *fields, *slots, *seam;
+    PyTypeObject *fields, *slots, *way, *seam;
     PyObject *sieves, *sieve; /* those that were asked last, and the one that was found */
     PyObject *closing;        /* by thread: the tape whose response is being closed there */
     PyObject *get_ident;      /* threading's: where greenlets stand for threads it tells these apart */
@@ -1120,6 +1120,166 @@ snapshot(PyObject *self, PyObject *response)
     Py_RETURN_NONE;
 }
 
+/* -- the way between server and handler ---------------------------------------------------------------------------- */
+
+#define WAY_NUMBERS(F)                                                                                                  \
+    F(called) F(prefixed) F(started) F(response_started) F(first_byte) F(last_byte) F(chunks) F(sent)
+#define WAY_OBJECTS(F) F(source) F(start_response) F(tape) F(script_prefix) F(chunk_stamps)
+
+typedef struct {
+    PyObject_HEAD
+    WAY_NUMBERS(DECLARE_NUMBER)
+    WAY_OBJECTS(DECLARE)
+} Way;
+
+static PyMemberDef way_members[] = {
+#define WAY_MEMBER(field) {#field, T_OBJECT_EX, offsetof(Way, field), 0, NULL},
+    WAY_OBJECTS(WAY_MEMBER)
+#define WAY_NUMBER_MEMBER(field) {#field, T_LONGLONG, offsetof(Way, field), 0, NULL},
+    WAY_NUMBERS(WAY_NUMBER_MEMBER)
+    {NULL}
+};
+
+static int
+way_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Way *way = (Way *)self;
+    Py_VISIT(Py_TYPE(self));
+#define VISIT_WAY(field) Py_VISIT(way->field);
+    WAY_OBJECTS(VISIT_WAY)
+    return 0;
+}
+
+static int
+way_clear(PyObject *self)
+{
+    Way *way = (Way *)self;
+#define CLEAR_WAY(field) Py_CLEAR(way->field);
+    WAY_OBJECTS(CLEAR_WAY)
+    return 0;
+}
+
+static void
+way_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    way_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* A way on which nothing happened yet. */
+static Way *
+way_begun(PyTypeObject *type)
+{
+    PyObject *found = PyType_GetModuleByDef(type, &module);
+    Way *way = found == NULL ? NULL : (Way *)type->tp_alloc(type, 0);
+    if (way == NULL)
+        return NULL;
+    State *state = PyModule_GetState(found);
+    way->source = Py_NewRef(Py_None);
+    way->start_response = Py_NewRef(Py_None);
+    way->tape = Py_NewRef(Py_None);
+    way->script_prefix = Py_NewRef(state->name[N_EMPTY]);
+    way->chunk_stamps = Py_NewRef(state->nobody);
+    return way;
+}
+
+static PyObject *
+way_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
+{
+    return PyArg_ParseTuple(args, ":Way") ? (PyObject *)way_begun(type) : NULL;
+}
+
+/* arrived(source, start_response): the way of a request that was handed in now. */
+static PyObject *
+way_arrived(PyObject *type, PyObject *const *args, Py_ssize_t given)
+{
+    if (given != 2)
+        return PyErr_Format(PyExc_TypeError, "arrived(source, start_response): %zd arguments are given", given);
+    Way *way = way_begun((PyTypeObject *)type);
+    if (way == NULL)
+        return NULL;
+    Py_XSETREF(way->source, Py_NewRef(args[0]));
+    Py_XSETREF(way->start_response, Py_NewRef(args[1]));
+    way->called = now();
+    return (PyObject *)way;
+}
+
+static PyObject *
+way_stamp_started(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    ((Way *)self)->started = now();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+way_stamp_prefixed(PyObject *self, PyObject *prefix)
+{
+    Way *way = (Way *)self;
+    way->prefixed = now();
+    Py_XSETREF(way->script_prefix, Py_NewRef(prefix));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+way_stamp_first_byte(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Way *way = (Way *)self;
+    if (way->response_started && !way->first_byte)
+        way->first_byte = now();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+way_starting(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    Way *way = (Way *)self;
+    way->response_started = now();
+    PyObject *start = way->start_response == NULL ? Py_NewRef(Py_None) : Py_NewRef(way->start_response);
+    PyObject *answer = PyObject_Vectorcall(start, args, given, NULL);
+    Py_DECREF(start);
+    return answer;
+}
+
+static PyObject *
+way_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Way *way = (Way *)self;
+    Py_XSETREF(way->tape, Py_NewRef(Py_None));
+    Py_XSETREF(way->source, Py_NewRef(Py_None));
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef way_methods[] = {
+    {"arrived", (PyCFunction)(void (*)(void))way_arrived, METH_FASTCALL | METH_CLASS, NULL},
+    {"stamp_started", way_stamp_started, METH_NOARGS, NULL},
+    {"stamp_prefixed", way_stamp_prefixed, METH_O, NULL},
+    {"stamp_first_byte", way_stamp_first_byte, METH_NOARGS, NULL},
+    {"starting", (PyCFunction)(void (*)(void))way_starting, METH_FASTCALL, NULL},
+    {"forget", way_forget, METH_NOARGS, NULL},
+    {NULL}
+};
+
+static PyType_Slot way_slots[] = {
+    {Py_tp_doc, "The stamps of a request's way; recording/way.py tells more."},
+    {Py_tp_new, way_new},
+    {Py_tp_traverse, way_traverse},
+    {Py_tp_clear, way_clear},
+    {Py_tp_dealloc, way_dealloc},
+    {Py_tp_members, way_members},
+    {Py_tp_methods, way_methods},
+    {0, NULL}
+};
+
+static PyType_Spec way_spec = {
+    .name = "pipeline_inspector._compiled.Way",
+    .basicsize = sizeof(Way),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = way_slots,
+};
+
 /* -- the outline of a request's way --------------------------------------------------------------------------------- */
 
 /* Does `answer` begin with the very values of `headers`, in their order? */
@@ -1558,6 +1718,9 @@ module_exec(PyObject *self)
     state->slots = (PyTypeObject *)PyType_FromModuleAndSpec(self, &slots_spec, NULL);
     if (state->slots == NULL || PyModule_AddType(self, state->slots) < 0)
         return -1;
+    state->way = (PyTypeObject *)PyType_FromModuleAndSpec(self, &way_spec, NULL);
+    if (state->way == NULL || PyModule_AddType(self, state->way) < 0)
+        return -1;
     state->seam = (PyTypeObject *)PyType_FromModuleAndSpec(self, &seam_spec, NULL);
     return state->seam == NULL ? -1 : 0;
 }
@@ -1572,6 +1735,7 @@ module_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(state->get_ident);
     Py_VISIT(state->fields);
     Py_VISIT(state->slots);
+    Py_VISIT(state->way);
     Py_VISIT(state->seam);
     return 0;
 }
@@ -1585,6 +1749,7 @@ module_clear(PyObject *self)
     Py_CLEAR(state->sieve);
     Py_CLEAR(state->fields);
     Py_CLEAR(state->slots);
+    Py_CLEAR(state->way);
     Py_CLEAR(state->seam);
     return 0;
 }

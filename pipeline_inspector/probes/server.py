@@ -21,8 +21,8 @@ from django.http import HttpResponse
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.recording.tape import Tape, closing_on, now
-from pipeline_inspector.recording.transport import Transport, reset_way, set_way, way_in_hand
+from pipeline_inspector.recording.tape import Tape, closing_on
+from pipeline_inspector.recording.transport import arrived, reset_way, set_way, way_in_hand
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -57,8 +57,7 @@ def _wrap_prefix(module: Any) -> None:
         original(prefix)
         way = way_in_hand()
         if way is not None:
-            way.prefixed = now()
-            way.script_prefix = prefix
+            way.stamp_prefixed(prefix)
 
     module.set_script_prefix = set_script_prefix
 
@@ -70,11 +69,8 @@ def _wrap_body() -> None:
     def __iter__(self: Any) -> Any:  # noqa: N807
         try:
             tape = self._resource_closers[-2].__self__  # behind ours the handler puts its request's
-            if type(tape) is Tape:
-                way = tape.transport
-                # An empty body has no first byte, under WSGI as under ASGI.
-                if way.response_started and tape.body_bytes and not way.first_byte:
-                    way.first_byte = now()
+            if type(tape) is Tape and tape.body_bytes:  # an empty body has no first byte, under WSGI as under ASGI
+                tape.transport.stamp_first_byte()
         except (AttributeError, IndexError):  # a closer of another kind, or none; a tape without a way
             pass
         except Exception as fault:
@@ -92,10 +88,7 @@ def _wrap_wsgi(switch: Switch) -> None:
         if not switch.recording:
             return original(self, environ, start_response)
         try:
-            way = Transport()
-            way.called = now()
-            way.source = environ
-            way.start_response = start_response
+            way = arrived(environ, start_response)
             token = set_way(way)
         except Exception as fault:
             faults.note("probes: server", fault)
@@ -129,9 +122,7 @@ def _wrap_asgi(switch: Switch, is_own_socket: Callable[[Any], bool], socket: Asg
                 await original(self, scope, receive, send)
             return
         try:
-            way = Transport()
-            way.called = now()
-            way.source = scope
+            way = arrived(scope, None)
             sending = way.sender(send)
             before = way_in_hand()
             set_way(way)
@@ -169,7 +160,7 @@ def _wrap_router(switch: Switch, is_own_socket: Callable[[Any], bool], socket: A
 def _started(signal: Any, sender: Any, environ: Any = None, scope: Any = None, **_: Any) -> None:
     way = way_in_hand()
     if way is not None and (way.source is environ or way.source is scope):
-        way.started = now()
+        way.stamp_started()
 
 
 def _finished(signal: Any, sender: Any, **_: Any) -> None:

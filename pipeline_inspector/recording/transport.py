@@ -11,34 +11,16 @@ from pipeline_inspector import faults
 from pipeline_inspector.recording import errors
 from pipeline_inspector.recording.frames import strip
 from pipeline_inspector.recording.tape import Tape, leave, now, put_down, take
+from pipeline_inspector.recording.way import Way
 
 Send = Callable[[Any], Awaitable[None]]
 CHUNKS_KEPT = 50
 
 
-class Transport:
-    """Stamps of one request's way; ``source`` is its WSGI environ or ASGI scope, which identifies it.
+class Transport(Way):
+    """Stamps of one request's way, and what counts the bytes that go out on it."""
 
-    What is not written yet is read from the class: a new one costs what is written into it.
-    """
-
-    source: Any = None
-    start_response: Any = None
-    tape: Tape | None = None
-    script_prefix = ""
-    called = prefixed = started = response_started = first_byte = last_byte = 0
-    chunks = sent = 0
-    chunk_stamps: list[int] = []
-
-    def forget(self) -> None:
-        """Let go of the request: tasks that outlive it may hold on to this."""
-        self.tape = self.source = None
-
-    def starting(self, status: Any, headers: Any, *failure: Any) -> Any:
-        """In the place of WSGI's ``start_response``."""
-        self.response_started = now()
-        start = self.start_response
-        return start(status, headers, *failure) if failure else start(status, headers)
+    __slots__ = ()
 
     def note_chunk(self, size: int, moment: int) -> None:
         """``size`` bytes went out, or were handed to the server, at ``moment``."""
@@ -74,6 +56,8 @@ class Transport:
 
         return sending
 
+
+arrived: Callable[[Any, Any], Transport] = Transport.arrived
 
 arriving: ContextVar[Transport | None] = ContextVar("pipeline_inspector_arriving", default=None)
 """The way of the request that a handler has in hand."""

@@ -82,7 +82,7 @@ IN_PROBES: dict[str, tuple[object, str]] = {
     "making a seam": (layers, "seam"),
     "timing a hop": (layers, "hop"),
     "timing the hooks": (loader, "wrap_lists"),
-    "the way of the server": (server, "Transport"),
+    "the way of the server": (server, "arrived"),
     "counting what goes out": (Transport, "note_chunk"),
     "the first request": (startup, "first_request"),
     "opening the tape": (middleware, "begun"),
