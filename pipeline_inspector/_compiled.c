@@ -1025,29 +1025,21 @@ fields_sent(PyObject *self, PyObject *Py_UNUSED(ignored))
     return failed < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-/* stamp_end() writes down that it is now, and so do the others for their moments. */
-#define STAMP(field)                                                                                                    \
-    static PyObject *stamp_##field(PyObject *self, PyObject *Py_UNUSED(ignored))                                        \
-    {                                                                                                                   \
-        ((Fields *)self)->field = now();                                                                                \
-        Py_RETURN_NONE;                                                                                                 \
-    }
-STAMP(start)
-STAMP(end)
-STAMP(finished_at)
-STAMP(resolve_start)
-STAMP(resolve_end)
-STAMP(view_made)
-STAMP(view_end)
-
-/* The view begins, on this thread. */
+/* stamp(number): that moment is now, as recording/moments.py counts them; a view begins on this thread. */
 static PyObject *
-stamp_view_start(PyObject *self, PyObject *Py_UNUSED(ignored))
+fields_stamp(PyObject *self, PyObject *number)
 {
-    State *state = state_of(self);
-    if (state == NULL || write_thread(state, &((Fields *)self)->view_thread) < 0)
-        return NULL;
-    ((Fields *)self)->view_start = now();
+    Fields *tape = (Fields *)self;
+    Py_ssize_t at = PyLong_AsSsize_t(number);
+    if (at < 0 || at > &tape->view_end - &tape->start)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "a tape has no moment %R", number);
+    long long *moment = &tape->start + at;
+    if (moment == &tape->view_start) {
+        State *state = state_of(self);
+        if (state == NULL || write_thread(state, &tape->view_thread) < 0)
+            return NULL;
+    }
+    *moment = now();
     Py_RETURN_NONE;
 }
 
@@ -1061,15 +1053,7 @@ fields_moments(PyObject *self, PyObject *Py_UNUSED(ignored))
 
 static PyMethodDef fields_methods[] = {
     {"moments", fields_moments, METH_NOARGS, NULL},
-#define STAMP_METHOD(field) {"stamp_" #field, stamp_##field, METH_NOARGS, NULL},
-    STAMP_METHOD(start)
-    STAMP_METHOD(end)
-    STAMP_METHOD(finished_at)
-    STAMP_METHOD(resolve_start)
-    STAMP_METHOD(resolve_end)
-    STAMP_METHOD(view_made)
-    STAMP_METHOD(view_start)
-    STAMP_METHOD(view_end)
+    {"stamp", fields_stamp, METH_O, NULL},
     {"sent", fields_sent, METH_NOARGS, NULL},
     {"looked", fields_looked, METH_O, NULL},
     {"forget", fields_forget, METH_NOARGS, NULL},
@@ -1207,28 +1191,17 @@ way_arrived(PyObject *type, PyObject *const *args, Py_ssize_t given)
     return (PyObject *)way;
 }
 
+/* stamp(number): that moment is now; a body begins once, and when the response was started. */
 static PyObject *
-way_stamp_started(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    ((Way *)self)->started = now();
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-way_stamp_prefixed(PyObject *self, PyObject *prefix)
+way_stamp(PyObject *self, PyObject *number)
 {
     Way *way = (Way *)self;
-    way->prefixed = now();
-    Py_XSETREF(way->script_prefix, Py_NewRef(prefix));
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-way_stamp_first_byte(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    Way *way = (Way *)self;
-    if (way->response_started && !way->first_byte)
-        way->first_byte = now();
+    Py_ssize_t at = PyLong_AsSsize_t(number);
+    if (at < 0 || at > &way->last_byte - &way->called)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "a way has no moment %R", number);
+    long long *moment = &way->called + at;
+    if (moment != &way->first_byte || (way->response_started && !way->first_byte))
+        *moment = now();
     Py_RETURN_NONE;
 }
 
@@ -1254,9 +1227,7 @@ way_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
 
 static PyMethodDef way_methods[] = {
     {"arrived", (PyCFunction)(void (*)(void))way_arrived, METH_FASTCALL | METH_CLASS, NULL},
-    {"stamp_started", way_stamp_started, METH_NOARGS, NULL},
-    {"stamp_prefixed", way_stamp_prefixed, METH_O, NULL},
-    {"stamp_first_byte", way_stamp_first_byte, METH_NOARGS, NULL},
+    {"stamp", way_stamp, METH_O, NULL},
     {"starting", (PyCFunction)(void (*)(void))way_starting, METH_FASTCALL, NULL},
     {"forget", way_forget, METH_NOARGS, NULL},
     {NULL}

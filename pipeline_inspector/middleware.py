@@ -19,6 +19,7 @@ from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.attributes import sieves
 from pipeline_inspector.recording.chain import LEARN_AGAIN, LoadedChain
+from pipeline_inspector.recording.moments import END, START
 from pipeline_inspector.recording.tape import Tape, begun, leave, put_down, take
 from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, way_in_hand
 
@@ -103,16 +104,16 @@ class OutermostMiddleware:
             if tape is None:
                 return get_response(request)
             token = take(tape)
-            tape.stamp_start()
+            tape.stamp(START)
             try:
                 response = get_response(request)
             except BaseException as error:
-                tape.stamp_end()
+                tape.stamp(END)
                 self.abort(tape, error)
                 raise
             finally:
                 put_down(token)
-            tape.stamp_end()
+            tape.stamp(END)
             self.close(tape, request, response)
             return response
 
@@ -128,16 +129,16 @@ class OutermostMiddleware:
                 return await get_response(request)
             tape.task = asyncio.current_task()
             token = take(tape)
-            tape.stamp_start()
+            tape.stamp(START)
             try:
                 response = await get_response(request)
             except BaseException as error:
-                tape.stamp_end()
+                tape.stamp(END)
                 self.abort(tape, error)
                 raise
             finally:
                 leave(token)
-            tape.stamp_end()
+            tape.stamp(END)
             self.close(tape, request, response)
             return response
 

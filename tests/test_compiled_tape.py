@@ -5,6 +5,7 @@ import operator
 import sys
 from collections import deque
 from collections.abc import Callable
+from threading import get_ident
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +16,12 @@ from django.test import RequestFactory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_inspector import compiled
+from pipeline_inspector import clock, compiled
 from pipeline_inspector.probes.layers import pure_snapshot
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.attributes import sieves
 from pipeline_inspector.recording.fields import PureFields
+from pipeline_inspector.recording.moments import FIRST_BYTE, OF_TAPE, OF_WAY, RESPONSE_STARTED, VIEW_START
 from pipeline_inspector.recording.slots import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
@@ -33,6 +35,7 @@ from pipeline_inspector.recording.slots import (
     STRIDE,
 )
 from pipeline_inspector.recording.tape import Tape
+from pipeline_inspector.recording.way import PureWay
 from tests.scenarios.comparing import HERE
 from tests.scenarios.driving import site, through_wsgi
 
@@ -204,6 +207,61 @@ def test_a_tape_that_is_let_go_of_is_as_it_began() -> None:
     assert (tape.events, tape.came, tape.meta, tape.first, tape.headers, tape.newest) == ([], [], {}, {}, None, None)
 
 
+@pytest.mark.parametrize("kind", [CompiledTape, PureTape])
+def test_a_moment_of_a_tape_is_written_down_by_its_number(kind: Any) -> None:
+    for number, name in enumerate(OF_TAPE):
+        tape = kind(None, [0] * STRIDE, 1, RequestFactory().get("/"))
+        before = clock.now()
+        tape.stamp(number)
+        assert before <= getattr(tape, name) <= clock.now()
+        assert [getattr(tape, other) for other in OF_TAPE if other != name] == [0] * (len(OF_TAPE) - 1)
+        assert tape.view_thread == (get_ident() if number == VIEW_START else 0)
+        assert tape.moments() == (tape.opened_at, *[getattr(tape, one) for one in OF_TAPE[1:]])
+
+
+ways = pytest.mark.parametrize("kind", [half.Way if half else None, PureWay])
+
+
+@ways
+def test_a_moment_of_a_way_is_written_down_by_its_number(kind: Any) -> None:
+    for number, name in enumerate(OF_WAY):
+        way = kind()
+        assert [getattr(way, one) for one in (*OF_WAY, "chunks", "sent")] == [0] * 8
+        before = clock.now()
+        way.stamp(number)
+        written = [one for one in OF_WAY if before <= getattr(way, one) <= clock.now()]
+        assert written == ([name] if number != FIRST_BYTE else []), "a body begins when the response was started"
+    way.stamp(RESPONSE_STARTED)
+    way.stamp(FIRST_BYTE)
+    first = way.first_byte
+    assert first >= way.response_started > 0
+    way.stamp(FIRST_BYTE)
+    assert way.first_byte == first
+
+
+@ways
+@pytest.mark.parametrize("told", [("200 OK", []), ("500 Oh", [], (ValueError, ValueError("no"), None))])
+def test_a_way_starts_the_response_as_it_was_told_to(kind: Any, told: tuple[Any, ...]) -> None:
+    source: dict[str, Any] = {}
+    way = kind.arrived(source, lambda *given: given)
+    assert way.source is source
+    assert way.called > 0
+    assert way.starting(*told) == told
+    assert way.response_started >= way.called
+    way.tape = object()
+    way.forget()
+    assert (way.tape, way.source, way.script_prefix, len(way.chunk_stamps)) == (None, None, "", 0)
+
+
+@ways
+def test_a_way_that_cannot_start_the_response_raises_what_was_raised(kind: Any) -> None:
+    def refuse(*_: Any) -> None:
+        raise ValueError("not now")
+
+    with pytest.raises(ValueError, match="not now"):
+        kind.arrived({}, refuse).starting("200 OK", [])
+
+
 class Aside(deque[Tape]):
     """A queue that the recorder thread finds empty."""
 
@@ -253,6 +311,14 @@ def test_a_tape_that_waits_is_left_out_of_the_collectors_work(monkeypatch: pytes
         (lambda tape: half.seam(None), TypeError),
         (lambda tape: half.seam(*[None] * 3, -1, *[None] * 4), ValueError),
         (lambda tape: half.snapshot(), TypeError),
+        (lambda tape: tape.stamp(len(OF_TAPE)), IndexError),
+        (lambda tape: tape.stamp(-1), IndexError),
+        (lambda tape: tape.stamp("end"), TypeError),
+        (lambda tape: half.Way(None), TypeError),
+        (lambda tape: half.Way.arrived({}), TypeError),
+        (lambda tape: half.Way().stamp(len(OF_WAY)), IndexError),
+        (lambda tape: half.Way().stamp(-1), IndexError),
+        (lambda tape: half.Way().stamp(None), TypeError),
     ],
 )
 def test_wrong_arguments_are_errors(call: Callable[[Any], Any], error: type[Exception]) -> None:

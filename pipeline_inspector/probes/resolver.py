@@ -8,6 +8,7 @@ from django.urls import Resolver404
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
+from pipeline_inspector.recording.moments import RESOLVE_END, RESOLVE_START
 from pipeline_inspector.recording.tape import Tape
 
 
@@ -25,15 +26,15 @@ def install() -> None:
         if tape is None:
             return original(self, request)
         tape.urlconf = getattr(request, "urlconf", None)
-        tape.stamp_resolve_start()
+        tape.stamp(RESOLVE_START)
         try:
             match = original(self, request)
         except Exception as error:
-            tape.stamp_resolve_end()
+            tape.stamp(RESOLVE_END)
             met(tape, error, ("resolver", 0))
             _keep_tried(tape, error)
             raise
-        tape.stamp_resolve_end()
+        tape.stamp(RESOLVE_END)
         tape.match = match
         return match
 

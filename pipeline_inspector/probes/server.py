@@ -21,6 +21,7 @@ from django.http import HttpResponse
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording.moments import FINISHED, FIRST_BYTE, PREFIXED, STARTED
 from pipeline_inspector.recording.tape import Tape, closing_on
 from pipeline_inspector.recording.transport import arrived, reset_way, set_way, way_in_hand
 
@@ -57,7 +58,8 @@ def _wrap_prefix(module: Any) -> None:
         original(prefix)
         way = way_in_hand()
         if way is not None:
-            way.stamp_prefixed(prefix)
+            way.stamp(PREFIXED)
+            way.script_prefix = prefix
 
     module.set_script_prefix = set_script_prefix
 
@@ -70,7 +72,7 @@ def _wrap_body() -> None:
         try:
             tape = self._resource_closers[-2].__self__  # behind ours the handler puts its request's
             if type(tape) is Tape and tape.body_bytes:  # an empty body has no first byte, under WSGI as under ASGI
-                tape.transport.stamp_first_byte()
+                tape.transport.stamp(FIRST_BYTE)
         except (AttributeError, IndexError):  # a closer of another kind, or none; a tape without a way
             pass
         except Exception as fault:
@@ -160,12 +162,12 @@ def _wrap_router(switch: Switch, is_own_socket: Callable[[Any], bool], socket: A
 def _started(signal: Any, sender: Any, environ: Any = None, scope: Any = None, **_: Any) -> None:
     way = way_in_hand()
     if way is not None and (way.source is environ or way.source is scope):
-        way.stamp_started()
+        way.stamp(STARTED)
 
 
 def _finished(signal: Any, sender: Any, **_: Any) -> None:
     tape = closing_on(get_ident(), None)
     if tape is not None:
-        tape.stamp_finished_at()
+        tape.stamp(FINISHED)
         if tape.chain.interface == "wsgi" or tape.transport is None:
             recorder.finish(tape)

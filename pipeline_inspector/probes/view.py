@@ -14,6 +14,7 @@ from django.views import View as ClassView
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
+from pipeline_inspector.recording.moments import VIEW_END, VIEW_MADE, VIEW_START
 from pipeline_inspector.recording.tape import tape_in_hand
 from pipeline_inspector.recording.views import class_of
 
@@ -39,7 +40,7 @@ def install() -> None:
         try:
             tape.view = view, made is not view
             timed = _known.get(id(made)) or _learn(made, last=made is view)
-            tape.stamp_view_made()
+            tape.stamp(VIEW_MADE)
         except Exception as fault:
             faults.note("probes: view", fault)
             return made
@@ -97,14 +98,14 @@ def _sync_view(view: View) -> View:
             tape = None
         if tape is None:
             return view(request, *args, **kwargs)
-        tape.stamp_view_start()
+        tape.stamp(VIEW_START)
         try:
             return view(request, *args, **kwargs) if args or kwargs else view(request)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             met(tape, error, ("view", 0))
             raise
         finally:
-            tape.stamp_view_end()
+            tape.stamp(VIEW_END)
 
     return timed
 
@@ -117,13 +118,13 @@ def _async_view(view: View) -> View:
             tape = None
         if tape is None:
             return await view(request, *args, **kwargs)
-        tape.stamp_view_start()
+        tape.stamp(VIEW_START)
         try:
             return await (view(request, *args, **kwargs) if args or kwargs else view(request))
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             met(tape, error, ("view", 0))
             raise
         finally:
-            tape.stamp_view_end()
+            tape.stamp(VIEW_END)
 
     return timed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_inspector import clock, compiled
 from pipeline_inspector.recording.attributes import Came, Left
+from pipeline_inspector.recording.moments import OF_TAPE, VIEW_START
 from pipeline_inspector.recording.slots import COOKIES, HEADERS, STATUS
 
 _now = clock.now
@@ -75,45 +76,15 @@ class PureFields:
         self.newest: str | None = "_pipeline_tape"
         self.width = len(self.first) + 1
 
-    def stamp_start(self) -> None:
-        """The chain is entered now."""
-        self.start = _now()
-
-    def stamp_end(self) -> None:
-        """The chain is through."""
-        self.end = _now()
-
-    def stamp_finished_at(self) -> None:
-        """The server is done with the response."""
-        self.finished_at = _now()
-
-    def stamp_resolve_start(self) -> None:
-        """The resolver begins."""
-        self.resolve_start = _now()
-
-    def stamp_resolve_end(self) -> None:
-        """The resolver ends."""
-        self.resolve_end = _now()
-
-    def stamp_view_made(self) -> None:
-        """The view is ready to be called."""
-        self.view_made = _now()
-
-    def stamp_view_start(self) -> None:
-        """The view begins, on this thread."""
-        self.view_thread = get_ident()
-        self.view_start = _now()
-
-    def stamp_view_end(self) -> None:
-        """The view ends."""
-        self.view_end = _now()
+    def stamp(self, moment: int) -> None:
+        """It is now: a number of ``OF_TAPE``. A view begins on this thread."""
+        if moment == VIEW_START:
+            self.view_thread = get_ident()
+        setattr(self, OF_TAPE[moment], _now())
 
     def moments(self) -> tuple[int, ...]:
-        """All moments, as they stand in a ``Packed`` side by side."""
-        return (
-            *(self.opened_at, self.end, self.closed_at, self.finished_at, self.resolve_start, self.resolve_end),
-            *(self.view_made, self.view_start, self.view_end),
-        )
+        """When it was opened and all moments save the start, as they stand in a ``Packed`` side by side."""
+        return self.opened_at, *[getattr(self, moment) for moment in OF_TAPE[1:]]
 
     def forget(self) -> None:
         """Hold nothing any more: everything that was not there at the beginning is as it was before it was written."""

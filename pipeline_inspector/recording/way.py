@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pipeline_inspector import clock, compiled
+from pipeline_inspector.recording.moments import FIRST_BYTE, OF_WAY
 
 _now = clock.now
 
@@ -34,19 +35,10 @@ class PureWay:
         """Let go of the request: tasks that outlive it may hold on to this."""
         self.tape = self.source = None
 
-    def stamp_started(self) -> None:
-        """``request_started`` is sent now."""
-        self.started = _now()
-
-    def stamp_prefixed(self, prefix: str) -> None:
-        """The script prefix was set to ``prefix``."""
-        self.prefixed = _now()
-        self.script_prefix = prefix
-
-    def stamp_first_byte(self) -> None:
-        """The body begins, when the response was started and it is the first time."""
-        if self.response_started and not self.first_byte:
-            self.first_byte = _now()
+    def stamp(self, moment: int) -> None:
+        """It is now: a number of ``OF_WAY``. A body begins once, and when the response was started."""
+        if moment != FIRST_BYTE or (self.response_started and not self.first_byte):
+            setattr(self, OF_WAY[moment], _now())
 
     def starting(self, status: Any, headers: Any, *failure: Any) -> Any:
         """In the place of WSGI's ``start_response``."""

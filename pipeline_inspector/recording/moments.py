@@ -1,0 +1,20 @@
+"""The moments of a tape and of a request's way, by number: ``stamp(END)`` writes down that it is now. ``_compiled.c`` counts
+them in the same way."""
+
+OF_TAPE = (
+    *(
+        "start",
+        "end",
+        "closed_at",
+        "finished_at",
+        "resolve_start",
+        "resolve_end",
+        "view_made",
+        "view_start",
+        "view_end",
+    ),
+)
+START, END, CLOSED, FINISHED, RESOLVE_START, RESOLVE_END, VIEW_MADE, VIEW_START, VIEW_END = range(len(OF_TAPE))
+
+OF_WAY = "called", "prefixed", "started", "response_started", "first_byte", "last_byte"
+CALLED, PREFIXED, STARTED, RESPONSE_STARTED, FIRST_BYTE, LAST_BYTE = range(len(OF_WAY))
