@@ -600,14 +600,20 @@ is_as_wide(Fields *tape, PyObject *attributes)
 }
 
 /* Put what came since there were `width` attributes to the rest; false where anything else was done to them. The place of an
-   attribute in a dict is its number, as long as none was taken away: else another name stands there, or fewer follow. */
+   attribute in a dict is its number, as long as none was taken away: else another name may stand there, and it is counted. */
 static int
 take_new(Fields *tape, PyObject *attributes, Py_ssize_t width)
 {
     Py_ssize_t position = width - 1, before = tape->came.count;
     PyObject *name, *value;
-    if (!PyDict_Next(attributes, &position, &name, &value) || name != tape->newest)
-        return 0;
+    if (!PyDict_Next(attributes, &position, &name, &value) || name != tape->newest) {
+        position = 0;
+        for (Py_ssize_t at = 0; at < width; at++)
+            if (!PyDict_Next(attributes, &position, &name, &value))
+                return 0;
+        if (name != tape->newest)
+            return 0;
+    }
     int failed = pairs_take(&tape->came, attributes, position);
     Py_ssize_t count = width + tape->came.count - before;
     if (failed < 0 || count != PyDict_GET_SIZE(attributes)) {

@@ -13,7 +13,7 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.test import RequestFactory
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline_inspector import clock, compiled
@@ -87,8 +87,13 @@ def _played(kind: Any, deeds: list[Any], match: Any) -> list[Any]:
     return [*told, tape.left, kept, [*tape.came], tape.first]
 
 
+BESIDE_A_GAP = [("set", "two", 1), ("set", "three", 1), ("take away", "two", None), "look", ("set", "four", 1), "look"]
+"""What was taken away before anybody looked leaves a gap in a dict."""
+
+
 @settings(max_examples=500)
 @given(st.lists(deeds, max_size=14), things)
+@example(BESIDE_A_GAP, None)
 def test_attributes_are_kept_and_left_behind_as_the_python_half_does(deeds: list[Any], match: Any) -> None:
     assert _played(CompiledTape, deeds, match) == _played(PureTape, deeds, match)
 
