@@ -87,7 +87,10 @@ def _played(kind: Any, deeds: list[Any], match: Any) -> list[Any]:
     return [*told, tape.left, kept, [*tape.came], tape.first]
 
 
-BESIDE_A_GAP = [("set", "two", 1), ("set", "three", 1), ("take away", "two", None), "look", ("set", "four", 1), "look"]
+BESIDE_A_GAP = [
+    *(("set", "two", 1), ("set", "three", 1), ("take away", "two", None), ("set", "two", 1), "look"),
+    *(("set", "four", 1), "look"),
+]
 """What was taken away before anybody looked leaves a gap in a dict."""
 
 
