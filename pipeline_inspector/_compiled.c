@@ -579,18 +579,15 @@ fields_init(PyObject *self, PyObject *args, PyObject *kwargs)
 
 /* begun(chain, slots, number, request, off): a tape, made without asking the type how. */
 static PyObject *
-fields_begun(PyObject *type, PyObject *const *args, Py_ssize_t given)
+module_begun(PyObject *self, PyObject *const *args, Py_ssize_t given)
 {
-    PyObject *found = PyType_GetModuleByDef((PyTypeObject *)type, &module);
-    if (found == NULL)
-        return NULL;
+    State *state = PyModule_GetState(self);
     if (given != 5)
         return PyErr_Format(PyExc_TypeError, "begun(chain, slots, number, request, off): %zd arguments are given", given);
-    PyObject *self = ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
-    if (self != NULL
-        && begin(PyModule_GetState(found), (Fields *)self, args[0], args[1], args[2], args[3], args[4]) < 0)
-        Py_CLEAR(self);
-    return self;
+    PyObject *tape = state->fields->tp_alloc(state->fields, 0);
+    if (tape != NULL && begin(state, (Fields *)tape, args[0], args[1], args[2], args[3], args[4]) < 0)
+        Py_CLEAR(tape);
+    return tape;
 }
 
 static int
@@ -1065,7 +1062,6 @@ static PyMethodDef fields_methods[] = {
     {"forget", fields_forget, METH_NOARGS, NULL},
     {"rest", fields_rest, METH_NOARGS, NULL},
     {"settle", (PyCFunction)(void (*)(void))fields_settle, METH_FASTCALL, NULL},
-    {"begun", (PyCFunction)(void (*)(void))fields_begun, METH_FASTCALL | METH_CLASS, NULL},
     {"answered", (PyCFunction)(void (*)(void))fields_answered, METH_FASTCALL, NULL},
     {NULL}
 };
@@ -1083,7 +1079,7 @@ static PyType_Slot fields_slots[] = {
 };
 
 static PyType_Spec fields_spec = {
-    .name = "pipeline_inspector._compiled.Fields",
+    .name = "pipeline_inspector.recording.tape.Tape",
     .basicsize = sizeof(Fields),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = fields_slots,
@@ -1161,13 +1157,11 @@ way_dealloc(PyObject *self)
 
 /* A way on which nothing happened yet. */
 static Way *
-way_begun(PyTypeObject *type)
+way_begun(State *state, PyTypeObject *type)
 {
-    PyObject *found = PyType_GetModuleByDef(type, &module);
-    Way *way = found == NULL ? NULL : (Way *)type->tp_alloc(type, 0);
+    Way *way = (Way *)type->tp_alloc(type, 0);
     if (way == NULL)
         return NULL;
-    State *state = PyModule_GetState(found);
     way->source = Py_NewRef(Py_None);
     way->start_response = Py_NewRef(Py_None);
     way->tape = Py_NewRef(Py_None);
@@ -1179,16 +1173,18 @@ way_begun(PyTypeObject *type)
 static PyObject *
 way_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
 {
-    return PyArg_ParseTuple(args, ":Way") ? (PyObject *)way_begun(type) : NULL;
+    PyObject *found = PyArg_ParseTuple(args, ":Transport") ? PyType_GetModuleByDef(type, &module) : NULL;
+    return found == NULL ? NULL : (PyObject *)way_begun(PyModule_GetState(found), type);
 }
 
 /* arrived(source, start_response): the way of a request that was handed in now. */
 static PyObject *
-way_arrived(PyObject *type, PyObject *const *args, Py_ssize_t given)
+module_arrived(PyObject *self, PyObject *const *args, Py_ssize_t given)
 {
+    State *state = PyModule_GetState(self);
     if (given != 2)
         return PyErr_Format(PyExc_TypeError, "arrived(source, start_response): %zd arguments are given", given);
-    Way *way = way_begun((PyTypeObject *)type);
+    Way *way = way_begun(state, state->way);
     if (way == NULL)
         return NULL;
     Py_XSETREF(way->source, Py_NewRef(args[0]));
@@ -1232,7 +1228,6 @@ way_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyMethodDef way_methods[] = {
-    {"arrived", (PyCFunction)(void (*)(void))way_arrived, METH_FASTCALL | METH_CLASS, NULL},
     {"stamp", way_stamp, METH_O, NULL},
     {"starting", (PyCFunction)(void (*)(void))way_starting, METH_FASTCALL, NULL},
     {"forget", way_forget, METH_NOARGS, NULL},
@@ -1251,7 +1246,7 @@ static PyType_Slot way_slots[] = {
 };
 
 static PyType_Spec way_spec = {
-    .name = "pipeline_inspector._compiled.Way",
+    .name = "pipeline_inspector.recording.transport.Transport",
     .basicsize = sizeof(Way),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = way_slots,
@@ -1653,14 +1648,17 @@ static PyType_Spec seam_spec = {
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
 
+/* Called as those are that take many arguments: Python calls these without a detour. */
 static PyObject *
-module_now(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
+module_now(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), Py_ssize_t given)
 {
-    return PyLong_FromLongLong(now());
+    return given ? PyErr_Format(PyExc_TypeError, "now(): %zd arguments are given", given) : PyLong_FromLongLong(now());
 }
 
 static PyMethodDef module_methods[] = {
-    {"now", module_now, METH_NOARGS, NULL},
+    {"arrived", (PyCFunction)(void (*)(void))module_arrived, METH_FASTCALL, NULL},
+    {"begun", (PyCFunction)(void (*)(void))module_begun, METH_FASTCALL, NULL},
+    {"now", (PyCFunction)(void (*)(void))module_now, METH_FASTCALL, NULL},
     {"snapshot", snapshot, METH_O, NULL},
     {"outline", (PyCFunction)(void (*)(void))outline_of, METH_FASTCALL, NULL},
     {"seam", make_seam, METH_VARARGS, NULL},
@@ -1690,13 +1688,13 @@ module_exec(PyObject *self)
     if (PyErr_Occurred())
         return -1;
     state->fields = (PyTypeObject *)PyType_FromModuleAndSpec(self, &fields_spec, NULL);
-    if (state->fields == NULL || PyModule_AddType(self, state->fields) < 0)
+    if (state->fields == NULL || PyModule_AddObjectRef(self, "Fields", (PyObject *)state->fields) < 0)
         return -1;
     state->slots = (PyTypeObject *)PyType_FromModuleAndSpec(self, &slots_spec, NULL);
     if (state->slots == NULL || PyModule_AddType(self, state->slots) < 0)
         return -1;
     state->way = (PyTypeObject *)PyType_FromModuleAndSpec(self, &way_spec, NULL);
-    if (state->way == NULL || PyModule_AddType(self, state->way) < 0)
+    if (state->way == NULL || PyModule_AddObjectRef(self, "Way", (PyObject *)state->way) < 0)
         return -1;
     state->seam = (PyTypeObject *)PyType_FromModuleAndSpec(self, &seam_spec, NULL);
     return state->seam == NULL ? -1 : 0;

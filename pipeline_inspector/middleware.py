@@ -154,7 +154,10 @@ class OutermostMiddleware:
         try:
             chain = self.chain
             template, off = self.slots
-            if surroundings.control_version() != self.version or self.for_some:
+            control_version = (
+                surroundings.control_version
+            )  # called by name, as is an attribute of no class, it costs less
+            if control_version() != self.version or self.for_some:
                 template, off = self.read_toggles(request)
             if not off and len(recorder.waiting) >= recorder.room and recorder.full():
                 return None

@@ -227,10 +227,10 @@ def test_a_moment_of_a_tape_is_written_down_by_its_number(kind: Any) -> None:
         assert tape.moments() == (tape.opened_at, *[getattr(tape, one) for one in OF_TAPE[1:]])
 
 
-ways = pytest.mark.parametrize("kind", [half.Way if half else None, PureWay])
+arrivals = pytest.mark.parametrize("arrived", [half.arrived if half else None, PureWay.arrived])
 
 
-@ways
+@pytest.mark.parametrize("kind", [half.Way if half else None, PureWay])
 def test_a_moment_of_a_way_is_written_down_by_its_number(kind: Any) -> None:
     for number, name in enumerate(OF_WAY):
         way = kind()
@@ -247,11 +247,11 @@ def test_a_moment_of_a_way_is_written_down_by_its_number(kind: Any) -> None:
     assert way.first_byte == first
 
 
-@ways
+@arrivals
 @pytest.mark.parametrize("told", [("200 OK", []), ("500 Oh", [], (ValueError, ValueError("no"), None))])
-def test_a_way_starts_the_response_as_it_was_told_to(kind: Any, told: tuple[Any, ...]) -> None:
+def test_a_way_starts_the_response_as_it_was_told_to(arrived: Any, told: tuple[Any, ...]) -> None:
     source: dict[str, Any] = {}
-    way = kind.arrived(source, lambda *given: given)
+    way = arrived(source, lambda *given: given)
     assert way.source is source
     assert way.called > 0
     assert way.starting(*told) == told
@@ -261,13 +261,13 @@ def test_a_way_starts_the_response_as_it_was_told_to(kind: Any, told: tuple[Any,
     assert (way.tape, way.source, way.script_prefix, len(way.chunk_stamps)) == (None, None, "", 0)
 
 
-@ways
-def test_a_way_that_cannot_start_the_response_raises_what_was_raised(kind: Any) -> None:
+@arrivals
+def test_a_way_that_cannot_start_the_response_raises_what_was_raised(arrived: Any) -> None:
     def refuse(*_: Any) -> None:
         raise ValueError("not now")
 
     with pytest.raises(ValueError, match="not now"):
-        kind.arrived({}, refuse).starting("200 OK", [])
+        arrived({}, refuse).starting("200 OK", [])
 
 
 class Aside(deque[Tape]):
@@ -302,8 +302,8 @@ def test_a_tape_that_waits_is_left_out_of_the_collectors_work(monkeypatch: pytes
         (lambda tape: tape.answered(0, None), AttributeError),
         (lambda tape: tape.settle({}), TypeError),
         (lambda tape: tape.settle([], {}), TypeError),
-        (lambda tape: Tape.begun(None), TypeError),
-        (lambda tape: Tape.begun(None, [], "1", RequestFactory().get("/"), ()), TypeError),
+        (lambda tape: half.begun(None), TypeError),
+        (lambda tape: half.begun(None, [], "1", RequestFactory().get("/"), ()), TypeError),
         (lambda tape: setattr(tape, "came", ["name"]), TypeError),
         (lambda tape: delattr(tape, "came"), TypeError),
         (lambda tape: half.Slots((0,) * STRIDE), TypeError),
@@ -323,7 +323,8 @@ def test_a_tape_that_waits_is_left_out_of_the_collectors_work(monkeypatch: pytes
         (lambda tape: tape.stamp(-1), IndexError),
         (lambda tape: tape.stamp("end"), TypeError),
         (lambda tape: half.Way(None), TypeError),
-        (lambda tape: half.Way.arrived({}), TypeError),
+        (lambda tape: half.arrived({}), TypeError),
+        (lambda tape: half.now(1), TypeError),
         (lambda tape: half.Way().stamp(len(OF_WAY)), IndexError),
         (lambda tape: half.Way().stamp(-1), IndexError),
         (lambda tape: half.Way().stamp(None), TypeError),

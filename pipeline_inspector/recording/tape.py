@@ -33,7 +33,7 @@ dropped when the record is made.
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_inspector import clock, compiled
 from pipeline_inspector.recording.fields import Fields, closing
@@ -96,11 +96,15 @@ class Tape(Fields):
         return _no_tape, ()
 
 
+if not TYPE_CHECKING and compiled.half is not None:
+    Tape = compiled.put_into(Fields, Tape)
+
+
 def _no_tape() -> None:
     """What a tape is once its request was pickled and opened again."""
 
 
-begun: Callable[..., Tape] = getattr(Tape, "begun", Tape)
+begun: Callable[..., Tape] = getattr(compiled.half, "begun", Tape)
 """Makes one, of ``chain``, ``slots``, ``number``, ``request`` and ``off``."""
 
 closing_on = closing.pop

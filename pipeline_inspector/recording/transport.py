@@ -5,9 +5,9 @@ Made by the server probe, filled while the response is sent, read when the recor
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline_inspector import faults
+from pipeline_inspector import compiled, faults
 from pipeline_inspector.recording import errors
 from pipeline_inspector.recording.frames import strip
 from pipeline_inspector.recording.tape import Tape, leave, now, put_down, take
@@ -57,7 +57,11 @@ class Transport(Way):
         return sending
 
 
-arrived: Callable[[Any, Any], Transport] = Transport.arrived
+if not TYPE_CHECKING and compiled.half is not None:
+    Transport = compiled.put_into(Way, Transport)
+
+arrived: Callable[[Any, Any], Transport] = getattr(compiled.half, "arrived", None) or Transport.arrived
+"""Makes the way of a request that was handed in now, of its ``source`` and ``start_response``."""
 
 arriving: ContextVar[Transport | None] = ContextVar("pipeline_inspector_arriving", default=None)
 """The way of the request that a handler has in hand."""
