@@ -1,112 +1,147 @@
-"""Where each microsecond goes: the inspector's request path with one part after the other taken out, in one process."""
+"""Where each microsecond of the request path goes: eight stock layers, with one part after the other left out.
+
+Every stage is a process of its own, and they take turns: a part costs what the next stage takes less, the last one beside
+the bare site. They are started anew again and again, because each process has a layout of memory of its own, which is worth
+a microsecond or two: of each start the fastest round counts, and the median over the starts is told. No recorder works
+beside; tapes are let go of between requests.
+"""
 
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-ROUNDS, SECONDS = 12, 0.03
+from benchmarks.peers import PYTHON, ROOT, environment
+
+STARTS, ROUNDS, REQUESTS = 7, 4, 800
 
 
-def parts(rounds: int = ROUNDS) -> dict[str, float]:
-    """Median microseconds that a request saves without a part, beside requests with everything; the last entry is what is
-    saved without any."""
-    from django.core.handlers.base import BaseHandler
-    from django.core.handlers.wsgi import WSGIHandler
-    from django.core.signals import request_finished, request_started
+def _server() -> None:
+    from django.core.handlers import wsgi
+    from django.core.signals import request_started
+    from django.http import HttpResponse
 
-    from benchmarks import subject
-    from pipeline_inspector import middleware
-    from pipeline_inspector.probes import server
+    for owner, name in ((wsgi.WSGIHandler, "__call__"), (wsgi, "set_script_prefix"), (HttpResponse, "__iter__")):
+        setattr(owner, name, getattr(owner, name).__wrapped__)
+    request_started.disconnect(dispatch_uid="pipeline_inspector.started")
+
+
+def _closing() -> None:
+    from django.core.signals import request_finished
+
+    from pipeline_inspector.middleware import OutermostMiddleware
     from pipeline_inspector.recording import recorder
-    from pipeline_inspector.recording.tape import Tape
 
-    def let_go(tape: Tape) -> None:
-        if recorder.running.pop(tape.number, None) is not None:
-            tape.open = False
-            recorder.clear(tape)
+    kind: Any = OutermostMiddleware
+    kind.close = lambda self, tape, request, response: recorder.finish(tape)
+    request_finished.disconnect(dispatch_uid="pipeline_inspector.finished")
 
-    recorder.finish = let_go
-    outermost: Any = middleware.OutermostMiddleware
-    handlers: Any = WSGIHandler
-    core: Any = BaseHandler
-    kept = {
-        (handlers, "__call__"): handlers.__call__,
-        (core, "make_view_atomic"): core.make_view_atomic,
-        (core, "resolve_request"): core.resolve_request,
-        (outermost, "open"): outermost.open,
-        (outermost, "close"): outermost.close,
-    }
-    made: list[Any] = []
-    load = core.load_middleware
 
-    def loading(self: Any, is_async: bool = False) -> None:
-        load(self, is_async)
-        made.append(self)
+def _unwrapped(name: str) -> None:
+    from django.core.handlers.base import BaseHandler
 
-    core.load_middleware = loading
-    call = subject._wsgi_call("/")
-    hooks = made[0]._view_middleware
-    timed = hooks[:]
+    setattr(BaseHandler, name, getattr(BaseHandler, name).__wrapped__)
 
-    def restore() -> None:
-        for (owner, name), value in kept.items():
-            setattr(owner, name, value)
-        hooks[:] = timed
-        request_started.connect(server._started, dispatch_uid="pipeline_inspector.started")
-        request_finished.connect(server._finished, dispatch_uid="pipeline_inspector.finished")
 
-    def unwrap(owner: Any, name: str) -> Callable[[], None]:
-        return lambda: setattr(owner, name, getattr(owner, name).__wrapped__)
+def _hooks() -> None:
+    from pipeline_inspector.probes import hooks
 
-    def without_close() -> None:
-        request_finished.disconnect(dispatch_uid="pipeline_inspector.finished")
-        outermost.close = lambda self, tape, request, response: let_go(tape)
+    hooks._timed = lambda hook, *_: hook
 
-    def without_hooks() -> None:
-        hooks[:] = [hook.__wrapped__ for hook in timed]
 
-    def without_started() -> None:
-        request_started.disconnect(dispatch_uid="pipeline_inspector.started")
+def _seams() -> None:
+    from pipeline_inspector.probes import layers
 
-    taken: dict[str, Callable[[], Any]] = {
-        "handler: entry, start_response": unwrap(handlers, "__call__"),
-        "request_started": without_started,
-        "resolver": unwrap(core, "resolve_request"),
-        "view": unwrap(core, "make_view_atomic"),
-        "process_view hook": without_hooks,
-        "closing: answer, attributes, request_finished": without_close,
-    }
+    layers.seam = lambda get_response, chain, position, inward, convert=layers._convert: convert(get_response)
 
-    def without_tape() -> None:
-        for take in list(taken.values())[:-1]:
-            take()
-        outermost.open = lambda self, request: None
 
-    taken["opening the tape, seams of eight layers and the core"] = without_tape
-    found: dict[str, list[float]] = {name: [] for name in taken}
+PARTS: dict[str, Callable[[], None]] = {
+    "between server and handler: entry, script prefix, `request_started`, start of the response, first byte": _server,
+    "closing: answer, attributes, `request_finished`": _closing,
+    "resolver": lambda: _unwrapped("resolve_request"),
+    "view": lambda: _unwrapped("make_view_atomic"),
+    "`process_view` hook": _hooks,
+    "seams of eight layers and the core, what changed at them": _seams,
+}
+REST = "opening the tape and putting it into the queue; the outermost and the innermost middleware"
 
-    def median() -> float:
-        subject._times("wsgi", SECONDS / 4, call)
-        return statistics.median(subject._times("wsgi", SECONDS, call)) / 1e3
 
-    for _ in range(rounds):
-        for name, take in taken.items():
-            restore()
-            whole = median()
-            take()
-            found[name].append(whole - median())
-    restore()
-    return {name: statistics.median(times) for name, times in found.items()}
+class Stage:
+    """A process without the first ``left_out`` parts; None: the bare site."""
+
+    def __init__(self, left_out: int | None) -> None:
+        command = [PYTHON, "-m", "benchmarks.parts", "bare" if left_out is None else str(left_out)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, text=True, env=environment(), cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+        self._in: IO[str] = self._process.stdin  # type: ignore[assignment]
+        self._out: IO[str] = self._process.stdout  # type: ignore[assignment]
+
+    def ask(self) -> float:
+        """Median microseconds of a request; the first time when it is ready."""
+        self._in.write("\n")
+        self._in.flush()
+        return float(self._out.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        self._in.close()
+        self._process.wait(30)
+
+
+def parts() -> dict[str, float]:
+    """Microseconds by part, the rest, and last what all of it takes."""
+    stages = [*range(len(PARTS) + 1), None]
+    fastest: list[list[float]] = [[] for _ in stages]
+    for _ in range(STARTS):
+        started = [Stage(left_out) for left_out in stages]
+        rounds = [[stage.ask() for stage in started] for _ in range(ROUNDS)]
+        for stage, times in zip(started, zip(*rounds, strict=True), strict=True):
+            stage.close()
+            fastest[started.index(stage)].append(min(times))
+    middle = [statistics.median(times) for times in fastest]
+    costs = [one - other for one, other in pairwise(middle)]
+    return {**dict(zip([*PARTS, REST], costs, strict=True)), "all of it": middle[0] - middle[-1]}
+
+
+def answer(left_out: int | None) -> None:
+    """Be a stage."""
+    from benchmarks import subject
+    from benchmarks.tools import TOOLS
+
+    queue: Any = []
+    with tempfile.TemporaryDirectory() as folder:
+        subject.begin(TOOLS["bare" if left_out is None else "inspector"], Path(folder), subject.STOCK)
+        if left_out is not None:
+            from pipeline_inspector.recording import recorder
+
+            recorder._start = lambda: None
+            queue = recorder.waiting
+            for leave_out in list(PARTS.values())[:left_out]:
+                leave_out()
+        call = subject._wsgi_call("/")
+        now = time.perf_counter_ns
+        times: list[int] = []
+        for _ in sys.stdin:
+            times.clear()
+            for number in range(REQUESTS):
+                start = now()
+                subject._at_depth(number % subject.DEEPEST, call)
+                times.append(now() - start)
+                while queue:
+                    recorder.clear(queue.popleft())
+            print(statistics.median(times) / 1e3, flush=True)
 
 
 if __name__ == "__main__":
-    from benchmarks.subject import STOCK, begin
-    from benchmarks.tools import TOOLS
-
-    with tempfile.TemporaryDirectory() as folder:
-        begin(TOOLS["inspector"], Path(folder), STOCK)
+    if len(sys.argv) > 1:
+        answer(None if sys.argv[1] == "bare" else int(sys.argv[1]))
+    else:
         json.dump(parts(), sys.stdout)
