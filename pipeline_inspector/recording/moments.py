@@ -2,17 +2,8 @@
 them in the same way."""
 
 OF_TAPE = (
-    *(
-        "start",
-        "end",
-        "closed_at",
-        "finished_at",
-        "resolve_start",
-        "resolve_end",
-        "view_made",
-        "view_start",
-        "view_end",
-    ),
+    *("start", "end", "closed_at", "finished_at", "resolve_start", "resolve_end"),
+    *("view_made", "view_start", "view_end"),
 )
 START, END, CLOSED, FINISHED, RESOLVE_START, RESOLVE_END, VIEW_MADE, VIEW_START, VIEW_END = range(len(OF_TAPE))
 
