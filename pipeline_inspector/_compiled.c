@@ -152,12 +152,12 @@ pairs_visit(Pairs *pairs, visitproc visit, void *arg)
     return 0;
 }
 
-/* The first `count` of them as a dict. */
+/* The first `count` of them as a dict. Making one may run the collector, and what that calls may let go of them. */
 static PyObject *
 pairs_dict(Pairs *pairs, Py_ssize_t count)
 {
     PyObject *dict = PyDict_New();
-    for (Py_ssize_t at = 0; dict != NULL && at < count; at++)
+    for (Py_ssize_t at = 0; dict != NULL && at < count && at < pairs->count; at++)
         if (PyDict_SetItem(dict, pairs->items[2 * at], pairs->items[2 * at + 1]) < 0)
             Py_CLEAR(dict);
     return dict;
@@ -639,14 +639,15 @@ static PyObject *
 fields_get_came(PyObject *self, void *Py_UNUSED(closure))
 {
     Pairs *came = &((Fields *)self)->came;
-    Py_ssize_t count = came->count;
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t at = 0; list != NULL && at < count; at++) {
-        PyObject *pair = PyTuple_Pack(2, came->items[2 * at], came->items[2 * at + 1]);
-        if (pair == NULL)
+    PyObject *list = PyList_New(0);
+    for (Py_ssize_t at = came->count - 1; list != NULL && at >= 0 && at < came->count; at--) {
+        PyObject *name = Py_NewRef(came->items[2 * at]), *value = Py_NewRef(came->items[2 * at + 1]);
+        PyObject *pair = PyTuple_Pack(2, name, value);
+        if (pair == NULL || PyList_Append(list, pair) < 0)
             Py_CLEAR(list);
-        else
-            PyList_SET_ITEM(list, count - 1 - at, pair);
+        Py_XDECREF(pair);
+        Py_DECREF(name);
+        Py_DECREF(value);
     }
     return list;
 }

@@ -154,9 +154,7 @@ class OutermostMiddleware:
         try:
             chain = self.chain
             template, off = self.slots
-            control_version = (
-                surroundings.control_version
-            )  # called by name, as is an attribute of no class, it costs less
+            control_version = surroundings.control_version  # an attribute of no class costs less to call by a name
             if control_version() != self.version or self.for_some:
                 template, off = self.read_toggles(request)
             if not off and len(recorder.waiting) >= recorder.room and recorder.full():
