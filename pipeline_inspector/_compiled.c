@@ -13,9 +13,10 @@
 #error "It relies on the interpreter's lock: a free-threaded Python runs the Python half."
 #endif
 
-/* Places in the slots, as in recording/slots.py: stamps first. */
-enum { ENTRY, EXIT, HOP_START, HOP_END, STAMPS };
-enum { ATTRIBUTES_IN, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT, THINGS };
+/* Places in the slots, as in recording/slots.py: stamps first, those of every layer before those of hops; then things, first
+   those that mostly are numbers. */
+enum { ENTRY, EXIT, HOP_START, HOP_END, STAMPS, OF_EVERY = HOP_START };
+enum { ATTRIBUTES_IN, STATUS, HEADERS, ATTRIBUTES_OUT, COOKIES, THINGS, NUMBERED = COOKIES };
 enum { STRIDE = STAMPS + THINGS };
 
 enum {
@@ -177,11 +178,17 @@ pairs_begin(Pairs *pairs, PyObject *dict, Py_ssize_t *position)
 
 /* -- the slots of a tape ------------------------------------------------------------------------------------------- */
 
-/* Of each position the stamps as numbers: no object for each, that another thread has to let go of. */
+/* What few positions have. */
 typedef struct {
-    long long stamps[STAMPS];
-    PyObject *things[THINGS]; /* NULL: 0 */
-    Py_ssize_t headers;       /* so many of the headers that came, and one: they stand for a dict of headers */
+    long long hops[STAMPS - OF_EVERY];
+    PyObject *things[THINGS]; /* NULL: 0, or the number is with the place */
+} Rare;
+
+/* Of each position stamps and small numbers as they are: no object for each, that another thread has to let go of. */
+typedef struct {
+    long long stamps[OF_EVERY];
+    unsigned short numbers[NUMBERED]; /* 0: none. HEADERS: so many of the headers that came, and one, which stand for a dict */
+    Rare *rare;                       /* NULL: nothing of that was ever there */
 } Place;
 
 typedef struct {
@@ -201,9 +208,11 @@ static int
 slots_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++)
-        for (int thing = 0; thing < THINGS; thing++)
-            Py_VISIT(((Slots *)self)->places[at].things[thing]);
+    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++) {
+        Rare *rare = ((Slots *)self)->places[at].rare;
+        for (int thing = 0; rare != NULL && thing < THINGS; thing++)
+            Py_VISIT(rare->things[thing]);
+    }
     return pairs_visit(&((Slots *)self)->headers, visit, arg);
 }
 
@@ -211,9 +220,10 @@ static int
 slots_clear(PyObject *self)
 {
     for (Py_ssize_t at = 0; at < Py_SIZE(self); at++) {
-        ((Slots *)self)->places[at].headers = 0;
-        for (int thing = 0; thing < THINGS; thing++)
-            Py_CLEAR(((Slots *)self)->places[at].things[thing]);
+        Place *place = &((Slots *)self)->places[at];
+        memset(place->numbers, 0, sizeof(place->numbers));
+        for (int thing = 0; place->rare != NULL && thing < THINGS; thing++)
+            Py_CLEAR(place->rare->things[thing]);
     }
     pairs_clear(&((Slots *)self)->headers);
     return 0;
@@ -225,8 +235,43 @@ slots_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     slots_clear(self);
+    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++)
+        PyMem_Free(((Slots *)self)->places[at].rare);
     type->tp_free(self);
     Py_DECREF(type);
+}
+
+/* A number that is kept as it is, or -1: it is none, or too large. */
+static int
+small_number(PyObject *thing)
+{
+    if (!PyLong_CheckExact(thing))
+        return -1;
+    int overflow;
+    long number = PyLong_AsLongAndOverflow(thing, &overflow);
+    return overflow || number < 0 || number > 0xFFFF ? -1 : (int)number;
+}
+
+static Rare *
+rare_of(Place *place)
+{
+    if (place->rare == NULL && (place->rare = PyMem_Calloc(1, sizeof(Rare))) == NULL)
+        PyErr_NoMemory();
+    return place->rare;
+}
+
+/* Put `value` at `place`. What was there is let go of last: that may run anybody's code. */
+static int
+put(Place *place, int thing, PyObject *value)
+{
+    int number = small_number(value), as_number = number == 0 || (number > 0 && thing < NUMBERED && thing != HEADERS);
+    if (!as_number && rare_of(place) == NULL)
+        return -1;
+    if (thing < NUMBERED)
+        place->numbers[thing] = as_number ? number : 0;
+    if (place->rare != NULL)
+        Py_XSETREF(place->rare->things[thing], as_number ? NULL : Py_NewRef(value));
+    return 0;
 }
 
 static int
@@ -234,17 +279,18 @@ set_place(PyObject *self, Py_ssize_t number, PyObject *value)
 {
     Place *place = &((Slots *)self)->places[number / STRIDE];
     int at = number % STRIDE;
-    if (at >= STAMPS) {
-        int nothing = PyLong_CheckExact(value) && !PyObject_IsTrue(value);
-        if (at == STAMPS + HEADERS)
-            place->headers = 0;
-        Py_XSETREF(place->things[at - STAMPS], nothing ? NULL : Py_NewRef(value));
-        return 0;
-    }
+    if (at >= STAMPS)
+        return put(place, at - STAMPS, value);
     long long stamp = PyLong_AsLongLong(value);
     if (stamp == -1 && PyErr_Occurred())
         return -1;
-    place->stamps[at] = stamp;
+    if (at < OF_EVERY)
+        place->stamps[at] = stamp;
+    else if (stamp != 0 || place->rare != NULL) {
+        if (rare_of(place) == NULL)
+            return -1;
+        place->rare->hops[at - OF_EVERY] = stamp;
+    }
     return 0;
 }
 
@@ -269,19 +315,22 @@ slots_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
     return PyArg_ParseTuple(args, "O!:Slots", &PyList_Type, &values) ? slots_of(type, values) : NULL;
 }
 
-/* Slots with the same stamps, and nothing in them besides. */
+/* Slots with the same in them. */
 static PyObject *
 slots_like(PyObject *template)
 {
     PyTypeObject *type = Py_TYPE(template);
+    for (Py_ssize_t at = 0; at < Py_SIZE(template); at++) {
+        Place *place = &((Slots *)template)->places[at];
+        if (place->rare != NULL || place->numbers[HEADERS] > 0) {
+            PyObject *values = PySequence_List(template), *self = values == NULL ? NULL : slots_of(type, values);
+            Py_XDECREF(values);
+            return self;
+        }
+    }
     PyObject *self = type->tp_alloc(type, Py_SIZE(template));
     if (self != NULL)
         memcpy(((Slots *)self)->places, ((Slots *)template)->places, Py_SIZE(template) * sizeof(Place));
-    for (Py_ssize_t at = 0; self != NULL && at < Py_SIZE(self); at++) {
-        ((Slots *)self)->places[at].headers = 0; /* a template has none that came */
-        for (int thing = 0; thing < THINGS; thing++)
-            Py_XINCREF(((Slots *)self)->places[at].things[thing]);
-    }
     return self;
 }
 
@@ -298,12 +347,16 @@ slots_item(PyObject *self, Py_ssize_t number)
         return PyErr_Format(PyExc_IndexError, "there is no slot %zd", number);
     Place *place = &((Slots *)self)->places[number / STRIDE];
     int at = number % STRIDE;
-    if (at < STAMPS)
+    if (at < OF_EVERY)
         return PyLong_FromLongLong(place->stamps[at]);
-    if (at == STAMPS + HEADERS && place->headers > 0)
-        return pairs_dict(&((Slots *)self)->headers, place->headers - 1);
-    PyObject *thing = place->things[at - STAMPS];
-    return thing == NULL ? PyLong_FromLong(0) : Py_NewRef(thing);
+    if (at < STAMPS)
+        return PyLong_FromLongLong(place->rare == NULL ? 0 : place->rare->hops[at - OF_EVERY]);
+    int thing = at - STAMPS;
+    if (thing == HEADERS && place->numbers[HEADERS] > 0)
+        return pairs_dict(&((Slots *)self)->headers, place->numbers[HEADERS] - 1);
+    if (place->rare != NULL && place->rare->things[thing] != NULL)
+        return Py_NewRef(place->rare->things[thing]);
+    return PyLong_FromLong(thing < NUMBERED ? place->numbers[thing] : 0);
 }
 
 static int
@@ -489,8 +542,12 @@ fields_forget(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_CLEAR(tape->headers);
     Py_XSETREF(tape->newest, Py_NewRef(Py_None));
     if (tape->slots != NULL && Py_TYPE(tape->slots) == state->slots) {
-        for (Py_ssize_t at = 0; at < Py_SIZE(tape->slots); at++)
-            memset(((Slots *)tape->slots)->places[at].stamps, 0, STAMPS * sizeof(long long));
+        for (Py_ssize_t at = 0; at < Py_SIZE(tape->slots); at++) {
+            Place *place = &((Slots *)tape->slots)->places[at];
+            memset(place->stamps, 0, sizeof(place->stamps));
+            if (place->rare != NULL)
+                memset(place->rare->hops, 0, sizeof(place->rare->hops));
+        }
         slots_clear(tape->slots);
     }
     return begin_with(&tape->events, PyList_New(0)) < 0 ? NULL : Py_NewRef(Py_None);
@@ -875,13 +932,6 @@ fields_settle(PyObject *self, PyObject *const *args, Py_ssize_t given)
     return sieved < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-/* Put `value`, a reference that is taken, into the slots. */
-static void
-put(Place *place, int thing, PyObject *value)
-{
-    Py_XSETREF(place->things[thing], value);
-}
-
 /* {name: morsel.value}, or 0 where there are none. */
 static PyObject *
 cookies_of(State *state, PyObject *cookies)
@@ -951,17 +1001,18 @@ keep_headers(State *state, Fields *tape, Place *place, PyObject *headers)
 {
     Pairs *before = headers_of(state, tape);
     Py_ssize_t position;
-    if (before != NULL && tape->headers == NULL && PyDict_CheckExact(headers) && pairs_begin(before, headers, &position)) {
+    if (before != NULL && tape->headers == NULL && PyDict_CheckExact(headers) && PyDict_GET_SIZE(headers) < 0xFFFF
+        && pairs_begin(before, headers, &position)) {
         if (pairs_make_room(before, PyDict_GET_SIZE(headers) - before->count) < 0 || pairs_take(before, headers, position) < 0)
             return -1;
-        place->headers = before->count + 1;
+        place->numbers[HEADERS] = (unsigned short)(before->count + 1);
         return 0;
     }
     PyObject *copied = copy_headers(state, headers);
-    if (copied == NULL)
+    if (copied == NULL || put(place, HEADERS, copied) < 0) {
+        Py_XDECREF(copied);
         return -1;
-    place->headers = 0;
-    put(place, HEADERS, Py_NewRef(copied));
+    }
     Py_XSETREF(tape->headers, copied);
     return 0;
 }
@@ -973,19 +1024,13 @@ keep(State *state, Fields *tape, Place *place, Answer *answer)
     PyObject *cookies = cookies_of(state, answer->cookies);
     if (cookies == NULL)
         return -1;
-    if (keep_headers(state, tape, place, answer->headers) < 0) {
-        Py_DECREF(cookies);
+    PyObject *status = cookies == state->zero ? answer->status : state->ask_again;
+    int failed = keep_headers(state, tape, place, answer->headers) < 0 || put(place, STATUS, answer->status) < 0
+                 || put(place, COOKIES, cookies) < 0;
+    Py_DECREF(cookies);
+    if (failed)
         return -1;
-    }
-    put(place, STATUS, Py_NewRef(answer->status));
-    if (cookies == state->zero) {
-        Py_DECREF(cookies);
-        Py_XSETREF(tape->status, Py_NewRef(answer->status));
-    }
-    else {
-        put(place, COOKIES, cookies);
-        Py_XSETREF(tape->status, Py_NewRef(state->ask_again));
-    }
+    Py_XSETREF(tape->status, Py_NewRef(status));
     return 0;
 }
 
@@ -1267,19 +1312,6 @@ begins_with(PyObject *answer, PyObject *headers)
     return 1;
 }
 
-/* A number that is kept, or -1: it is none, or too large. */
-static int
-small_number(PyObject *thing)
-{
-    if (thing == NULL)
-        return 0;
-    if (!PyLong_CheckExact(thing))
-        return -1;
-    int overflow;
-    long number = PyLong_AsLongAndOverflow(thing, &overflow);
-    return overflow || number < 0 || number > 0xFFFF ? -1 : (int)number;
-}
-
 /* outline(slots, answer): what boundaries kept, without the values that stand in `answer`, the final headers; None where they
    kept more than numbers and headers that were only added. */
 static PyObject *
@@ -1294,24 +1326,23 @@ outline_of(PyObject *self, PyObject *const *args, Py_ssize_t given)
     Py_ssize_t count = Py_SIZE(slots), position;
     if (!pairs_begin(&((Slots *)slots)->headers, answer, &position))
         Py_RETURN_NONE;
-    PyObject *outline = PyBytes_FromStringAndSize(NULL, count * 4 * sizeof(unsigned short));
+    PyObject *outline = PyBytes_FromStringAndSize(NULL, count * NUMBERED * sizeof(unsigned short));
     if (outline == NULL)
         return NULL;
     unsigned short *written = (unsigned short *)PyBytes_AS_STRING(outline);
-    for (Py_ssize_t at = 0; at < count; at++) {
+    for (Py_ssize_t at = 0; at < count; at++, written += NUMBERED) {
         Place *place = &((Slots *)slots)->places[at];
-        PyObject **things = place->things, *headers = things[HEADERS];
-        int in = small_number(things[ATTRIBUTES_IN]), out = small_number(things[ATTRIBUTES_OUT]);
-        int status = small_number(things[STATUS]);
-        if (in < 0 || out < 0 || status < 0 || things[COOKIES] != NULL
-            || (headers != NULL && (!PyDict_CheckExact(headers) || !begins_with(answer, headers)))) {
-            Py_DECREF(outline);
-            Py_RETURN_NONE;
+        memcpy(written, place->numbers, sizeof(place->numbers));
+        for (int thing = 0; place->rare != NULL && thing < THINGS; thing++) {
+            PyObject *kept = place->rare->things[thing];
+            if (thing == HEADERS && kept != NULL && PyDict_CheckExact(kept) && PyDict_GET_SIZE(kept) < 0xFFFF
+                && begins_with(answer, kept))
+                written[HEADERS] = (unsigned short)(PyDict_GET_SIZE(kept) + 1);
+            else if (kept != NULL) {
+                Py_DECREF(outline);
+                Py_RETURN_NONE;
+            }
         }
-        *written++ = in;
-        *written++ = out;
-        *written++ = status;
-        *written++ = (unsigned short)(place->headers > 0 ? place->headers - 1 : headers == NULL ? 0xFFFF : PyDict_GET_SIZE(headers));
     }
     return outline;
 }
@@ -1468,9 +1499,10 @@ write_down(Seam *seam, Fields *tape, Place *place, PyObject *attributes, PyObjec
     State *state = seam->state;
     if (!is_as_wide(tape, attributes)) {
         PyObject *kept = look(state, tape, attributes);
-        if (kept == NULL)
+        int failed = kept == NULL || put(place, ATTRIBUTES_OUT, kept) < 0;
+        Py_XDECREF(kept);
+        if (failed)
             return -1;
-        put(place, ATTRIBUTES_OUT, kept);
     }
     Answer answer = {NULL, NULL, NULL};
     int differs = answer_of(state, response, &answer);
@@ -1498,10 +1530,9 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
     Place *place = &((Slots *)slots)->places[seam->number];
     if (!is_as_wide(tape, attributes)) {
         PyObject *kept = look(seam->state, tape, attributes);
-        if (kept == NULL)
+        if (kept == NULL || put(place, ATTRIBUTES_IN, kept) < 0)
             note_fault(seam);
-        else
-            put(place, ATTRIBUTES_IN, kept);
+        Py_XDECREF(kept);
     }
     place->stamps[ENTRY] = now();
     PyObject *response = PyObject_CallOneArg(seam->called, request);

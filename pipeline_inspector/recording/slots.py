@@ -1,6 +1,6 @@
 """The places of a tape's slots: ``STRIDE`` for the core and for each layer. ``_compiled.c`` counts them in the same way."""
 
 STRIDE = 9
-ENTRY, EXIT, HOP_START, HOP_END, ATTRIBUTES_IN, STATUS, HEADERS, COOKIES, ATTRIBUTES_OUT = range(STRIDE)
+ENTRY, EXIT, HOP_START, HOP_END, ATTRIBUTES_IN, STATUS, HEADERS, ATTRIBUTES_OUT, COOKIES = range(STRIDE)
 OFF = -1
 """At ``ENTRY``: the layer is off."""
