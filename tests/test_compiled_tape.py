@@ -119,6 +119,14 @@ def test_slots_hold_what_a_list_holds(positions: int, data: st.DataObject) -> No
     assert [*slots] == expected
 
 
+def test_more_headers_than_a_short_number_counts_are_kept() -> None:
+    tape = Tape(None, [0] * 2 * STRIDE, 1, RequestFactory().get("/"))
+    many = {f"X-{number}": str(number) for number in range(70_000)}
+    for base, sent in ((0, {**many, "X-Last": "1"}), (STRIDE, {**many, "X-Last": "2"})):
+        tape.answered(base, HttpResponse(headers=sent))
+        assert tape.slots[base + HEADERS] == HttpResponse(headers=sent).headers._store
+
+
 headers = st.dictionaries(st.sampled_from("abc"), st.sampled_from([("A", "1"), ("B", "2"), ("C", "3")]))
 
 
