@@ -19,21 +19,26 @@ enum { ENTRY, EXIT, HOP_START, HOP_END, STAMPS, OF_EVERY = HOP_START };
 enum { ATTRIBUTES_IN, STATUS, HEADERS, ATTRIBUTES_OUT, COOKIES, THINGS, NUMBERED = COOKIES };
 enum { STRIDE = STAMPS + THINGS };
 
+/* As in recording/kinds.py. */
+enum { HOOK = 4, EVENT_LIMIT = 4000 };
+
 enum {
     N_TAPE, N_HEADERS, N_STORE, N_STATUS_CODE, N_COOKIES, N_VALUE, N_ALL_OF, N_META, N_PATH, N_METHOD, N_RESOLVER_MATCH,
-    N_COPY, N_ITEMS, N_POST, N_URLCONF, N_EMPTY, NAMES
+    N_COPY, N_ITEMS, N_POST, N_URLCONF, N_EMPTY, N_PROCESS_VIEW, N_WRAPPED, N_STREAMING, N_CONTAINER, N_CLOSERS,
+    N_SENT, NAMES
 };
 static const char *const names[NAMES] = {
     "_pipeline_tape", "headers", "_store", "status_code", "cookies", "value", "all_of", "META", "path", "method",
-    "resolver_match", "copy", "items", "_post", "urlconf", "",
+    "resolver_match", "copy", "items", "_post", "urlconf", "", "process_view", "_wrapped", "streaming", "_container", "_resource_closers",
+    "sent",
 };
 
 typedef struct {
     PyTypeObject *fields, *slots, *way, *seam;
     PyObject *sieves, *sieve; /* those that were asked last, and the one that was found */
     PyObject *closing;        /* by thread: the tape whose response is being closed there */
-    PyObject *get_ident;      /* threading's: where greenlets stand for threads it tells these apart */
-    PyObject *zero, *ask_again, *nobody, *nothing, *never;
+    PyObject *get_ident;      /* threading's, where it tells greenlets apart; NULL: threads are threads */
+    PyObject *zero, *one, *hook, *ask_again, *nobody, *nothing, *never;
     PyObject *name[NAMES];
 } State;
 
@@ -560,10 +565,25 @@ leave_out(PyObject *ours)
         PyObject_GC_UnTrack(ours);
 }
 
+/* over(running): true for the first who says so. */
 static PyObject *
-fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
+fields_over(PyObject *self, PyObject *running)
 {
     Fields *tape = (Fields *)self;
+    if (!PyDict_Check(running))
+        return PyErr_Format(PyExc_TypeError, "running: a dict is expected, not %R", running);
+    PyObject *number = PyLong_FromLongLong(tape->number), *found = NULL;
+    if (number == NULL)
+        return NULL;
+    found = Py_XNewRef(PyDict_GetItemWithError(running, number));
+    int failed = found == NULL ? (PyErr_Occurred() ? -1 : 1) : PyDict_DelItem(running, number);
+    Py_DECREF(number);
+    Py_XDECREF(found);
+    if (failed)
+        return failed < 0 ? NULL : Py_NewRef(Py_False);
+    Py_XSETREF(tape->open, Py_NewRef(Py_False));
+    Py_XSETREF(tape->newest, Py_NewRef(Py_None));
+    Py_XSETREF(tape->task, Py_NewRef(Py_None));
     leave_out(self);
     leave_out(tape->slots);
     leave_out(tape->events);
@@ -572,19 +592,30 @@ fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
     leave_out(tape->response);
     leave_out(tape->attributes);
     leave_out(tape->transport);
-    Py_RETURN_NONE;
+    Py_RETURN_TRUE;
 }
 
 /* Write down which thread this is, or which greenlet where these stand for threads. */
 static int
 write_thread(State *state, long long *ident)
 {
+    if (state->get_ident == NULL) {
+        *ident = (long long)PyThread_get_thread_ident();
+        return 0;
+    }
     PyObject *thread = PyObject_CallNoArgs(state->get_ident);
     if (thread == NULL)
         return -1;
     *ident = PyLong_AsLongLong(thread);
     Py_DECREF(thread);
     return *ident == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+static PyObject *
+thread_in_hand(State *state)
+{
+    long long ident;
+    return write_thread(state, &ident) < 0 ? NULL : PyLong_FromLongLong(ident);
 }
 
 static int
@@ -689,6 +720,51 @@ look(State *state, Fields *tape, PyObject *attributes)
             return only_new < 0 ? NULL : PyLong_FromSsize_t((Py_ssize_t)tape->width);
     }
     return PyObject_CallMethodOneArg((PyObject *)tape, state->name[N_ALL_OF], attributes);
+}
+
+/* hooked(attributes, start, position, answered): a process_view hook that began at `start` returned. */
+static PyObject *
+fields_hooked(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    Fields *tape = (Fields *)self;
+    State *state = state_of(self);
+    long long end = now(), thread;
+    if (state == NULL || write_thread(state, &thread) < 0)
+        return NULL;
+    if (given != 4 || !PyDict_Check(args[0]) || tape->events == NULL || !PyList_CheckExact(tape->events)) {
+        PyErr_SetString(PyExc_TypeError, "hooked(attributes, start, position, answered): a dict and three are expected");
+        return NULL;
+    }
+    PyObject *after = is_as_wide(tape, args[0]) ? Py_NewRef(Py_None) : look(state, tape, args[0]);
+    if (after == NULL)
+        return NULL;
+    PyObject *event = PyTuple_New(12), *ended = PyLong_FromLongLong(end), *ident = PyLong_FromLongLong(thread);
+    if (event == NULL || ended == NULL || ident == NULL) {
+        Py_XDECREF(event);
+        Py_XDECREF(ended);
+        Py_XDECREF(ident);
+        Py_DECREF(after);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(event, 0, Py_NewRef(state->hook));
+    PyTuple_SET_ITEM(event, 1, Py_NewRef(args[1]));
+    PyTuple_SET_ITEM(event, 2, ended);
+    PyTuple_SET_ITEM(event, 3, ident);
+    PyTuple_SET_ITEM(event, 4, Py_NewRef(args[2]));
+    PyTuple_SET_ITEM(event, 5, Py_NewRef(state->name[N_PROCESS_VIEW]));
+    PyTuple_SET_ITEM(event, 6, Py_NewRef(args[3]));
+    PyTuple_SET_ITEM(event, 7, after);
+    PyTuple_SET_ITEM(event, 8, Py_NewRef(Py_None));
+    PyTuple_SET_ITEM(event, 9, Py_NewRef(state->zero));
+    PyTuple_SET_ITEM(event, 10, Py_NewRef(state->zero));
+    PyTuple_SET_ITEM(event, 11, Py_NewRef(Py_None));
+    int failed;
+    if (PyList_GET_SIZE(tape->events) < EVENT_LIMIT)
+        failed = PyList_Append(tape->events, event);
+    else
+        failed = begin_with(&tape->dropped, PyNumber_Add(tape->dropped, state->one));
+    Py_DECREF(event);
+    return failed < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* What came as the Python half has it: pairs of name and value, newest first. */
@@ -861,9 +937,25 @@ sieve_for(State *state, Pairs *came, PyObject *sieves)
     return found;
 }
 
+/* What `tell` tells of `value`. Of a lazy object it is a pair: what to tell while that wraps the other. */
+static PyObject *
+told(State *state, PyObject *tell, PyObject *value)
+{
+    if (PyTuple_Check(tell) && PyTuple_GET_SIZE(tell) == 2) {
+        PyObject *wrapped = PyObject_GenericGetAttr(value, state->name[N_WRAPPED]);
+        if (wrapped == NULL)
+            return NULL;
+        int is_empty = wrapped == PyTuple_GET_ITEM(tell, 1);
+        Py_DECREF(wrapped);
+        if (is_empty)
+            return Py_NewRef(PyTuple_GET_ITEM(tell, 0));
+    }
+    return PyObject_CallOneArg(tell, value);
+}
+
 /* What the sieve keeps of what came: {name: value}. */
 static PyObject *
-sifted(PyObject *places, Pairs *came)
+sifted(State *state, PyObject *places, Pairs *came)
 {
     PyObject *kept = PyDict_New();
     for (Py_ssize_t at = 0; kept != NULL && at < PyTuple_GET_SIZE(places); at++) {
@@ -879,7 +971,7 @@ sifted(PyObject *places, Pairs *came)
         }
         PyObject *tell = PyTuple_GET_ITEM(place, 2), *value = Py_NewRef(came->items[2 * number + 1]);
         if (tell != Py_None)
-            Py_SETREF(value, PyObject_CallOneArg(tell, value));
+            Py_SETREF(value, told(state, tell, value));
         if (value == NULL || PyDict_SetItem(kept, PyTuple_GET_ITEM(place, 1), value) < 0)
             Py_CLEAR(kept);
         Py_XDECREF(value);
@@ -897,7 +989,7 @@ sift(State *state, Fields *tape, PyObject *attributes, PyObject *sieves)
     Pairs came = tape->came; /* what is asked meanwhile may be anybody's code: nobody else has them in hand */
     tape->came = (Pairs){NULL, 0, 0};
     PyObject *sieve = sieve_for(state, &came, sieves);
-    PyObject *kept = sieve == NULL ? NULL : sifted(PyTuple_GET_ITEM(sieve, 1), &came);
+    PyObject *kept = sieve == NULL ? NULL : sifted(state, PyTuple_GET_ITEM(sieve, 1), &came);
     if (kept == NULL)
         pairs_exchange(&tape->came, &came);
     else {
@@ -1059,6 +1151,75 @@ fields_answered(PyObject *self, PyObject *const *args, Py_ssize_t given)
     Py_RETURN_NONE;
 }
 
+/* Status, headers and cookies (0: none) of `response`; None when it is no response. */
+static PyObject *
+snapshot_of(State *state, PyObject *response)
+{
+    Answer answer = {NULL, NULL, NULL};
+    PyObject *taken = NULL, *headers = NULL, *cookies = NULL;
+    if (answer_of(state, response, &answer) == 0) {
+        headers = copy_headers(state, answer.headers);
+        cookies = headers == NULL ? NULL : cookies_of(state, answer.cookies);
+        if (cookies != NULL)
+            taken = PyTuple_Pack(3, answer.status, headers, cookies);
+        Py_XDECREF(headers);
+        Py_XDECREF(cookies);
+    }
+    answer_forget(&answer);
+    if (taken != NULL || !PyErr_ExceptionMatches(PyExc_Exception))
+        return taken;
+    PyErr_Clear();
+    Py_RETURN_NONE;
+}
+
+/* Note the length of the body, and be told when it is closed: 1, or 0 where it is not one piece, or -1, an error. */
+static int
+note_body(State *state, Fields *tape, PyObject *response)
+{
+    PyObject *streaming = PyObject_GetAttr(response, state->name[N_STREAMING]);
+    Py_XDECREF(streaming);
+    if (streaming != Py_False)
+        return streaming == NULL ? -1 : 0;
+    PyObject *chunks = PyObject_GetAttr(response, state->name[N_CONTAINER]);
+    if (chunks == NULL)
+        return -1;
+    int is_plain = PyList_CheckExact(chunks) && PyList_GET_SIZE(chunks) == 1 && PyBytes_Check(PyList_GET_ITEM(chunks, 0));
+    PyObject *size = is_plain ? PyLong_FromSsize_t(PyBytes_GET_SIZE(PyList_GET_ITEM(chunks, 0))) : NULL;
+    Py_DECREF(chunks);
+    PyObject *closers = is_plain ? PyObject_GetAttr(response, state->name[N_CLOSERS]) : NULL;
+    if (size == NULL || closers == NULL || !PyList_CheckExact(closers)) {
+        Py_XDECREF(size);
+        Py_XDECREF(closers);
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    Py_XSETREF(tape->body_bytes, size);
+    PyObject *sent = PyObject_GetAttr((PyObject *)tape, state->name[N_SENT]);
+    int failed = sent == NULL ? -1 : PyList_Append(closers, sent);
+    Py_XDECREF(sent);
+    Py_DECREF(closers);
+    return failed < 0 ? -1 : 1;
+}
+
+/* through(attributes, response, sieves) */
+static PyObject *
+fields_through(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    State *state = state_of(self);
+    if (state == NULL)
+        return NULL;
+    if (given != 3)
+        return PyErr_Format(PyExc_TypeError, "through(attributes, response, sieves): %zd arguments are given", given);
+    if (begin_with(&((Fields *)self)->response, snapshot_of(state, args[1])) < 0)
+        return NULL;
+    PyObject *const settled[] = {args[0], args[2]};
+    PyObject *done = fields_settle(self, settled, 2);
+    if (done == NULL)
+        return NULL;
+    Py_DECREF(done);
+    int noted = note_body(state, (Fields *)self, args[1]);
+    return noted < 0 ? NULL : PyBool_FromLong(noted);
+}
+
 /* The response is closed. */
 static PyObject *
 fields_sent(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -1068,7 +1229,7 @@ fields_sent(PyObject *self, PyObject *Py_UNUSED(ignored))
     if (state == NULL)
         return NULL;
     tape->closed_at = now();
-    PyObject *thread = PyObject_CallNoArgs(state->get_ident);
+    PyObject *thread = thread_in_hand(state);
     int failed = thread == NULL ? -1 : PyDict_SetItem(state->closing, thread, self);
     Py_XDECREF(thread);
     return failed < 0 ? NULL : Py_NewRef(Py_None);
@@ -1106,7 +1267,9 @@ static PyMethodDef fields_methods[] = {
     {"sent", fields_sent, METH_NOARGS, NULL},
     {"looked", fields_looked, METH_O, NULL},
     {"forget", fields_forget, METH_NOARGS, NULL},
-    {"rest", fields_rest, METH_NOARGS, NULL},
+    {"over", fields_over, METH_O, NULL},
+    {"hooked", (PyCFunction)(void (*)(void))fields_hooked, METH_FASTCALL, NULL},
+    {"through", (PyCFunction)(void (*)(void))fields_through, METH_FASTCALL, NULL},
     {"settle", (PyCFunction)(void (*)(void))fields_settle, METH_FASTCALL, NULL},
     {"answered", (PyCFunction)(void (*)(void))fields_answered, METH_FASTCALL, NULL},
     {NULL}
@@ -1130,27 +1293,6 @@ static PyType_Spec fields_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = fields_slots,
 };
-
-static PyObject *
-snapshot(PyObject *self, PyObject *response)
-{
-    State *state = PyModule_GetState(self);
-    Answer answer = {NULL, NULL, NULL};
-    PyObject *taken = NULL, *headers = NULL, *cookies = NULL;
-    if (answer_of(state, response, &answer) == 0) {
-        headers = copy_headers(state, answer.headers);
-        cookies = headers == NULL ? NULL : cookies_of(state, answer.cookies);
-        if (cookies != NULL)
-            taken = PyTuple_Pack(3, answer.status, headers, cookies);
-        Py_XDECREF(headers);
-        Py_XDECREF(cookies);
-    }
-    answer_forget(&answer);
-    if (taken != NULL || !PyErr_ExceptionMatches(PyExc_Exception))
-        return taken;
-    PyErr_Clear();
-    Py_RETURN_NONE;
-}
 
 /* -- the way between server and handler ---------------------------------------------------------------------------- */
 
@@ -1297,6 +1439,32 @@ static PyType_Spec way_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = way_slots,
 };
+
+/* handed_out(response): a WSGI server asks for the body, right before it writes the first byte. Behind our closer, which is of
+   its tape, the handler put its request's. It looks at what it finds, and asks nothing of it. */
+static PyObject *
+module_handed_out(PyObject *self, PyObject *response)
+{
+    State *state = PyModule_GetState(self);
+    PyObject *closers = PyObject_GetAttr(response, state->name[N_CLOSERS]);
+    if (closers == NULL) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    Py_ssize_t count = PyList_CheckExact(closers) ? PyList_GET_SIZE(closers) : 0;
+    PyObject *closer = count < 2 ? NULL : PyList_GET_ITEM(closers, count - 2);
+    if (closer != NULL && PyCFunction_CheckExact(closer)) {
+        PyObject *tape = PyCFunction_GET_SELF(closer);
+        if (tape != NULL && Py_TYPE(tape) == state->fields) {
+            PyObject *size = ((Fields *)tape)->body_bytes, *way = ((Fields *)tape)->transport;
+            if (size != Py_None && size != state->zero && way != NULL && Py_TYPE(way) == state->way
+                && ((Way *)way)->response_started && !((Way *)way)->first_byte)
+                ((Way *)way)->first_byte = now();
+        }
+    }
+    Py_DECREF(closers);
+    Py_RETURN_NONE;
+}
 
 /* -- the outline of a request's way --------------------------------------------------------------------------------- */
 
@@ -1687,7 +1855,36 @@ module_now(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), Py_ssize
     return given ? PyErr_Format(PyExc_TypeError, "now(): %zd arguments are given", given) : PyLong_FromLongLong(now());
 }
 
+/* finished(): the tape whose response is being closed on this thread, None; it is finished. */
+static PyObject *
+module_finished(PyObject *self, PyObject *const *Py_UNUSED(args), Py_ssize_t given)
+{
+    State *state = PyModule_GetState(self);
+    if (given)
+        return PyErr_Format(PyExc_TypeError, "finished(): %zd arguments are given", given);
+    PyObject *thread = thread_in_hand(state);
+    if (thread == NULL)
+        return NULL;
+    PyObject *found = Py_XNewRef(PyDict_GetItemWithError(state->closing, thread));
+    if (found != NULL && PyDict_DelItem(state->closing, thread) < 0)
+        Py_CLEAR(found);
+    Py_DECREF(thread);
+    if (found == NULL)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    if (PyObject_TypeCheck(found, state->fields))
+        ((Fields *)found)->finished_at = now();
+    return found;
+}
+
+static PyObject *
+snapshot(PyObject *self, PyObject *response)
+{
+    return snapshot_of(PyModule_GetState(self), response);
+}
+
 static PyMethodDef module_methods[] = {
+    {"handed_out", module_handed_out, METH_O, NULL},
+    {"finished", (PyCFunction)(void (*)(void))module_finished, METH_FASTCALL, NULL},
     {"arrived", (PyCFunction)(void (*)(void))module_arrived, METH_FASTCALL, NULL},
     {"begun", (PyCFunction)(void (*)(void))module_begun, METH_FASTCALL, NULL},
     {"now", (PyCFunction)(void (*)(void))module_now, METH_FASTCALL, NULL},
@@ -1705,14 +1902,22 @@ module_exec(PyObject *self)
         if ((state->name[at] = PyUnicode_InternFromString(names[at])) == NULL)
             return -1;
     state->zero = PyLong_FromLong(0);
+    state->one = PyLong_FromLong(1);
+    state->hook = PyLong_FromLong(HOOK);
     state->ask_again = PyLong_FromLong(-1);
     state->nobody = PyTuple_New(0);
     state->nothing = PyDict_New();
     state->never = Py_BuildValue("(ii)", 0, 0);
     PyObject *threading = PyImport_ImportModule("threading");
-    state->get_ident = threading == NULL ? NULL : PyObject_GetAttrString(threading, "get_ident");
+    PyObject *get_ident = threading == NULL ? NULL : PyObject_GetAttrString(threading, "get_ident");
     Py_XDECREF(threading);
-    if (state->get_ident == NULL)
+    PyObject *home = get_ident == NULL ? NULL : PyObject_GetAttrString(get_ident, "__module__");
+    int own = home == NULL ? -1 : PyCFunction_CheckExact(get_ident) && PyUnicode_CompareWithASCIIString(home, "_thread") == 0;
+    Py_XDECREF(home);
+    if (own == 0)
+        state->get_ident = Py_NewRef(get_ident);
+    Py_XDECREF(get_ident);
+    if (own < 0)
         return -1;
     state->closing = PyDict_New();
     if (state->closing == NULL || PyModule_AddObjectRef(self, "closing", state->closing) < 0)
@@ -1769,6 +1974,8 @@ module_free(void *self)
     Py_CLEAR(state->closing);
     Py_CLEAR(state->get_ident);
     Py_CLEAR(state->zero);
+    Py_CLEAR(state->one);
+    Py_CLEAR(state->hook);
     Py_CLEAR(state->ask_again);
     Py_CLEAR(state->nobody);
     Py_CLEAR(state->nothing);

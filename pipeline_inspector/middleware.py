@@ -213,8 +213,8 @@ class OutermostMiddleware:
     def close(self, tape: Tape, request: Any, response: Any) -> None:
         """The chain is through: note the answer, and be told when it has been sent."""
         try:
-            tape.response = layers.snapshot(response)
-            tape.settle(request.__dict__, sieves)
+            if tape.through(request.__dict__, response, sieves):
+                return
             if response.streaming:
                 tape.streaming = True
                 self.follow(tape, response)

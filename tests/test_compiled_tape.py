@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline_inspector import clock, compiled
-from pipeline_inspector.probes.layers import pure_snapshot
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.attributes import sieves
-from pipeline_inspector.recording.fields import PureFields
+from pipeline_inspector.recording.fields import PureFields, pure_snapshot
+from pipeline_inspector.recording.kinds import EVENT_LIMIT
 from pipeline_inspector.recording.moments import FIRST_BYTE, OF_TAPE, OF_WAY, RESPONSE_STARTED, VIEW_START
 from pipeline_inspector.recording.slots import (
     ATTRIBUTES_IN,
@@ -54,8 +54,16 @@ class PureTape(PureFields):
         self.width, self.newest = 1_000_000_000, None
         return {**attributes}
 
+    def add(self, event: tuple[Any, ...]) -> None:
+        """Like a tape's."""
+        if len(self.events) < EVENT_LIMIT:
+            self.events.append(event)
+        else:
+            self.dropped += 1
 
-CompiledTape: Any = type("CompiledTape", (half.Fields,), {"__slots__": (), "all_of": PureTape.all_of}) if half else None
+
+OF_BOTH = {"__slots__": (), "all_of": PureTape.all_of, "add": PureTape.add}
+CompiledTape: Any = type("CompiledTape", (half.Fields,), OF_BOTH) if half else None
 
 
 names = st.sampled_from(["one", "two", "three", "four", "resolver_match"])
@@ -235,6 +243,73 @@ def test_a_moment_of_a_tape_is_written_down_by_its_number(kind: Any) -> None:
         assert tape.moments() == (tape.opened_at, *[getattr(tape, one) for one in OF_TAPE[1:]])
 
 
+def _in_two_pieces() -> HttpResponse:
+    response = HttpResponse("hel")
+    response.write("lo")
+    return response
+
+
+@pytest.mark.parametrize("kind", [CompiledTape, PureTape])
+@pytest.mark.parametrize(
+    ("answer", "in_one_piece"),
+    [
+        (lambda: HttpResponse("hello", status=201, headers={"X-One": "1"}), True),
+        (HttpResponse, True),
+        (_in_two_pieces, False),
+        (lambda: StreamingHttpResponse([b"hello"]), False),
+    ],
+)
+def test_what_the_chain_answered_is_noted(kind: Any, answer: Any, in_one_piece: bool) -> None:
+    request, response = RequestFactory().get("/"), answer()
+    tape = kind(None, [0] * STRIDE, 1, request)
+    request._pipeline_tape = tape
+    closers = [*response._resource_closers]
+    done = tape.through(request.__dict__, response, sieves)
+    assert tape.response == pure_snapshot(response)
+    assert {*tape.attributes} >= {"resolver_match"} or tape.left is not None
+    assert done == (in_one_piece and kind is CompiledTape)
+    assert tape.body_bytes == (len(response.content) if done else None)
+    assert response._resource_closers == [*closers, *([tape.sent] if done else [])]
+
+
+@pytest.mark.parametrize("kind", [CompiledTape, PureTape])
+def test_a_tape_is_over_once(kind: Any) -> None:
+    tape, other = (kind(None, [0] * STRIDE, number, RequestFactory().get("/")) for number in (1, 2))
+    running = {1: tape, 2: other}
+    assert [tape.over(running), tape.over(running)] == [True, False]
+    assert (tape.open, tape.newest, tape.task, running) == (False, None, None, {2: other})
+    assert (other.open, other.newest) == (True, "_pipeline_tape")
+
+
+def test_a_hook_is_written_down_as_the_python_half_does() -> None:
+    events = []
+    for made in (CompiledTape, PureTape):
+        request = RequestFactory().get("/")
+        tape = made(None, [0] * STRIDE, 1, request)
+        request._pipeline_tape = tape
+        for name in (None, "one", None):
+            if name:
+                setattr(request, name, "came")
+            before = clock.now()
+            tape.hooked(request.__dict__, before, 3, False)
+            [*_, (kind, start, end, *rest)] = tape.events
+            assert start == before <= end <= clock.now()
+            events.append((kind, *rest))
+        tape.events.extend([()] * (EVENT_LIMIT - len(tape.events)))
+        tape.hooked(request.__dict__, 0, 3, True)
+        assert (len(tape.events), tape.dropped) == (EVENT_LIMIT, 1)
+    assert events[:3] == events[3:]
+
+
+@pytest.mark.parametrize("closers", [None, (), [], [print], [print, print], [[].append, print], ["text", "text"]])
+def test_a_body_that_is_not_of_a_request_in_hand_is_handed_out(closers: Any) -> None:
+    response = HttpResponse("hello")
+    response._resource_closers = closers
+    assert [*response] == [b"hello"]
+    del response._resource_closers
+    assert [*response] == [b"hello"]
+
+
 arrivals = pytest.mark.parametrize("arrived", [half.arrived if half else None, PureWay.arrived])
 
 
@@ -310,6 +385,13 @@ def test_a_tape_that_waits_is_left_out_of_the_collectors_work(monkeypatch: pytes
         (lambda tape: tape.answered(0, None), AttributeError),
         (lambda tape: tape.settle({}), TypeError),
         (lambda tape: tape.settle([], {}), TypeError),
+        (lambda tape: tape.through({}, HttpResponse()), TypeError),
+        (lambda tape: tape.through([], HttpResponse(), {}), TypeError),
+        (lambda tape: tape.through({}, None, sieves), AttributeError),
+        (lambda tape: tape.over([]), TypeError),
+        (lambda tape: tape.hooked({}, 0, 1), TypeError),
+        (lambda tape: tape.hooked([], 0, 1, False), TypeError),
+        (lambda tape: half.finished(1), TypeError),
         (lambda tape: half.begun(None), TypeError),
         (lambda tape: half.begun(None, [], "1", RequestFactory().get("/"), ()), TypeError),
         (lambda tape: setattr(tape, "came", ["name"]), TypeError),

@@ -19,7 +19,8 @@ from django.core.cache import CacheHandler, caches
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import belongs_to_user, users_place
-from pipeline_inspector.recording.tape import CACHE, Tape, tape_in_hand
+from pipeline_inspector.recording.kinds import CACHE
+from pipeline_inspector.recording.tape import Tape, tape_in_hand
 
 KEY_KEPT = 200
 KEYS_KEPT = 5

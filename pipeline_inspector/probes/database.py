@@ -16,7 +16,8 @@ from django.db.backends.utils import CursorWrapper
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.base import strip, users_place
-from pipeline_inspector.recording.tape import QUERIES_KEPT, QUERY, Tape, tape_in_hand
+from pipeline_inspector.recording.kinds import QUERIES_KEPT, QUERY
+from pipeline_inspector.recording.tape import Tape, tape_in_hand
 
 UNKNOWN = -1
 """Rows that the driver did not count; parameter sets that came from an iterator."""

@@ -14,10 +14,12 @@ from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes.base import met
-from pipeline_inspector.probes.layers import in_core, snapshot
+from pipeline_inspector.probes.layers import in_core
 from pipeline_inspector.recording.chain import LoadedChain, LoadedLayer
+from pipeline_inspector.recording.fields import snapshot
+from pipeline_inspector.recording.kinds import HOOK
 from pipeline_inspector.recording.slots import ENTRY, OFF, STRIDE
-from pipeline_inspector.recording.tape import EVENT_LIMIT, HOOK, Tape, now
+from pipeline_inspector.recording.tape import Tape, now
 
 Hook = Callable[..., Any]
 
@@ -71,17 +73,8 @@ def _sync_view_hook(hook: Hook, chain: LoadedChain, position: int) -> Hook:
         except Exception as error:
             _failed(tape, error, position, "process_view", start)
             raise
-        end = now()
         try:
-            own = request.__dict__
-            after = None if len(own) == tape.width else tape.looked(own)
-            answered = answer is not None
-            event = (HOOK, start, end, get_ident(), position, "process_view", answered, after, None, 0, 0, None)
-            events = tape.events
-            if len(events) < EVENT_LIMIT:
-                events.append(event)
-            else:
-                tape.dropped += 1
+            tape.hooked(request.__dict__, start, position, answer is not None)
         except Exception as fault:
             faults.note("probes: hook", fault)
         return answer

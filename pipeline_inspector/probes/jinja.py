@@ -16,7 +16,8 @@ from django.template.backends.base import BaseEngine
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.probes.templates import KEYS_KEPT, hide, keep
-from pipeline_inspector.recording.tape import EVENT_LIMIT, tape_in_hand
+from pipeline_inspector.recording.kinds import EVENT_LIMIT
+from pipeline_inspector.recording.tape import tape_in_hand
 
 Method = Callable[..., Any]
 

@@ -18,6 +18,8 @@ from django.http import HttpResponseBase
 from pipeline_inspector import compiled, faults
 from pipeline_inspector.probes.base import met, strip
 from pipeline_inspector.recording.chain import LoadedChain
+from pipeline_inspector.recording.fields import snapshot
+from pipeline_inspector.recording.kinds import AGAIN, RENDER
 from pipeline_inspector.recording.slots import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
@@ -31,31 +33,14 @@ from pipeline_inspector.recording.slots import (
     STATUS,
     STRIDE,
 )
-from pipeline_inspector.recording.tape import AGAIN, RENDER, Tape, now
+from pipeline_inspector.recording.tape import Tape, now
 
 Handler = Callable[[Any], Any]
-Snapshot = Callable[..., tuple[Any, ...] | None]
 
 PASSES = object()
 
 
 _convert = django_exception.convert_exception_to_response
-
-
-def pure_snapshot(response: Any) -> tuple[Any, ...] | None:
-    """Status, headers and cookies (0: none) of a response as it is now; None when it is no response."""
-    try:
-        cookies, headers = response.cookies, response.headers._store
-        return (
-            response.status_code,
-            headers.copy(),
-            {name: morsel.value for name, morsel in cookies.items()} if cookies else 0,
-        )
-    except Exception:
-        return None
-
-
-snapshot: Snapshot = getattr(compiled.half, "snapshot", pure_snapshot)
 
 
 def seam(

@@ -12,7 +12,8 @@ from threading import get_ident
 from typing import Any
 
 from pipeline_inspector import clock, faults
-from pipeline_inspector.recording.tape import LOG, Tape, tape_in_hand
+from pipeline_inspector.recording.kinds import LOG
+from pipeline_inspector.recording.tape import Tape, tape_in_hand
 
 _OURS = "pipeline_inspector"
 _now = clock.now

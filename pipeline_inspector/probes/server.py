@@ -8,7 +8,6 @@ WSGI server asks for the body, right before it writes the first byte, is seen at
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from threading import get_ident
 from typing import Any, Protocol
 
 from channels.routing import ProtocolTypeRouter
@@ -18,11 +17,12 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse
 
-from pipeline_inspector import faults
+from pipeline_inspector import compiled, faults
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
-from pipeline_inspector.recording.moments import FINISHED, FIRST_BYTE, PREFIXED, STARTED
-from pipeline_inspector.recording.tape import Tape, closing_on
+from pipeline_inspector.recording.fields import finished
+from pipeline_inspector.recording.moments import FIRST_BYTE, PREFIXED, STARTED
+from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.recording.transport import arrived, reset_way, set_way, way_in_hand
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -64,19 +64,27 @@ def _wrap_prefix(module: Any) -> None:
     module.set_script_prefix = set_script_prefix
 
 
+def _handed_out(response: Any) -> None:
+    """A WSGI server asks for the body of ``response``, right before it writes the first byte."""
+    try:
+        tape = response._resource_closers[-2].__self__  # behind ours the handler puts its request's
+        if type(tape) is Tape and tape.body_bytes:  # an empty body has no first byte, under WSGI as under ASGI
+            tape.transport.stamp(FIRST_BYTE)
+    except (AttributeError, IndexError):  # a closer of another kind, or none; a tape without a way
+        pass
+    except Exception as fault:
+        faults.note("probes: body", fault)
+
+
+handed_out: Callable[[Any], None] = getattr(compiled.half, "handed_out", _handed_out)
+
+
 def _wrap_body() -> None:
     original = HttpResponse.__iter__
 
     @wraps(original)
     def __iter__(self: Any) -> Any:  # noqa: N807
-        try:
-            tape = self._resource_closers[-2].__self__  # behind ours the handler puts its request's
-            if type(tape) is Tape and tape.body_bytes:  # an empty body has no first byte, under WSGI as under ASGI
-                tape.transport.stamp(FIRST_BYTE)
-        except (AttributeError, IndexError):  # a closer of another kind, or none; a tape without a way
-            pass
-        except Exception as fault:
-            faults.note("probes: body", fault)
+        handed_out(self)
         return original(self)
 
     HttpResponse.__iter__ = __iter__  # type: ignore[method-assign]
@@ -166,8 +174,6 @@ def _started(signal: Any, sender: Any, environ: Any = None, scope: Any = None, *
 
 
 def _finished(signal: Any, sender: Any, **_: Any) -> None:
-    tape = closing_on(get_ident(), None)
-    if tape is not None:
-        tape.stamp(FINISHED)
-        if tape.chain.interface == "wsgi" or tape.transport is None:
-            recorder.finish(tape)
+    tape = finished()
+    if tape is not None and (tape.chain.interface == "wsgi" or tape.transport is None):
+        recorder.finish(tape)

@@ -16,7 +16,8 @@ from django.template.context import ContextDict
 from django.template.response import SimpleTemplateResponse
 
 from pipeline_inspector import clock, faults
-from pipeline_inspector.recording.tape import RENDER, TEMPLATE, Tape, tape_in_hand
+from pipeline_inspector.recording.kinds import RENDER, TEMPLATE
+from pipeline_inspector.recording.tape import Tape, tape_in_hand
 
 KEYS_KEPT = 50
 

@@ -67,16 +67,26 @@ def _lazy_words(kinds: tuple[type, type | None]) -> Told:
 _lazy: Known[tuple[type, type | None], Told] = Known(_lazy_words, _KNOWN)
 
 
+class Lazily(NamedTuple):
+    """How a lazy object is told: as ``told`` while it wraps nothing, which is ``empty``."""
+
+    told: Told
+    empty: object
+
+    def __call__(self, value: Any) -> str:
+        return lazily(value)
+
+
 class Sieve(NamedTuple):
     """What is kept of attributes of the same names and kinds, which are ``left``: of each place its name and how it is
     told, None: as it is."""
 
     left: Left
-    kept: tuple[tuple[int, str, Callable[[Any], str] | None], ...]
+    kept: tuple[tuple[int, str, Callable[[Any], str] | Lazily | None], ...]
 
 
 def _sieve(left: Left) -> Sieve:
-    kept: list[tuple[int, str, Callable[[Any], str] | None]] = []
+    kept: list[tuple[int, str, Callable[[Any], str] | Lazily | None]] = []
     for place, (name, kind) in enumerate(zip(*left, strict=True)):
         if name in UNTOLD:
             continue
@@ -85,7 +95,7 @@ def _sieve(left: Left) -> Sieve:
         elif kind in SIZED:
             kept.append((place, name, by_size))
         elif issubclass(kind, LazyObject):
-            kept.append((place, name, lazily))
+            kept.append((place, name, Lazily(_lazy[kind, None], empty)))
     return Sieve(left, (*kept,))
 
 

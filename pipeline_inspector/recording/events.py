@@ -7,10 +7,11 @@ from typing import Any
 
 from pipeline_inspector.packed import NEVER
 from pipeline_inspector.recording.frames import line_at
+from pipeline_inspector.recording.kinds import AGAIN, CACHE, HOOK, LOG, QUERIES_KEPT, QUERY, RENDER, TEMPLATE
 from pipeline_inspector.recording.numbering import Texts, Threads
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.slots import EXIT
-from pipeline_inspector.recording.tape import AGAIN, CACHE, HOOK, LOG, QUERIES_KEPT, QUERY, RENDER, TEMPLATE, Tape
+from pipeline_inspector.recording.tape import Tape
 
 TEMPLATES_KEPT = 1000
 OTHERS_KEPT = 500

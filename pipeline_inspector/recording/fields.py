@@ -1,6 +1,6 @@
 """The fields of a tape, and what writes those that boundaries write. ``_compiled.c`` holds the same once more, compiled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain as chained
 from itertools import islice
 from operator import is_
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_inspector import clock, compiled
 from pipeline_inspector.recording.attributes import Came, Left
-from pipeline_inspector.recording.moments import OF_TAPE, VIEW_START
+from pipeline_inspector.recording.kinds import HOOK
+from pipeline_inspector.recording.moments import FINISHED, OF_TAPE, VIEW_START
 from pipeline_inspector.recording.slots import COOKIES, HEADERS, STATUS
 
 _now = clock.now
@@ -22,7 +23,24 @@ ASK_AGAIN = -1
 _NOTHING: dict[str, Any] = {}
 _NEVER = 0, 0
 
+Snapshot = tuple[Any, ...]
 Sieves = Mapping[tuple[tuple[str, ...], tuple[type, ...]], Any]
+
+
+def pure_snapshot(response: Any) -> Snapshot | None:
+    """Status, headers and cookies (0: none) of a response as it is now; None when it is no response."""
+    try:
+        cookies, headers = response.cookies, response.headers._store
+        return (
+            response.status_code,
+            headers.copy(),
+            {name: morsel.value for name, morsel in cookies.items()} if cookies else 0,
+        )
+    except Exception:
+        return None
+
+
+snapshot: Callable[[Any], Snapshot | None] = getattr(compiled.half, "snapshot", pure_snapshot)
 
 
 class PureFields:
@@ -93,9 +111,20 @@ class PureFields:
         self.events, self.came, self.meta, self.first = [], [], _NOTHING, _NOTHING
         self.headers = self.newest = None
 
-    def rest(self) -> None:
-        """The tape waits until it is taken and cleared: compiled, what is its own is left out of the work of Python's
-        collector meanwhile."""
+    def over(self, running: dict[int, Any]) -> bool:
+        """The request is over; true for the first who says so, by whether the tape is among those ``running``. It waits now
+        until it is taken and cleared: compiled, what is its own is left out of the work of Python's collector meanwhile."""
+        if running.pop(self.number, None) is None:
+            return False
+        self.open = False
+        self.newest = self.task = None
+        return True
+
+    def hooked(self, attributes: dict[str, Any], start: int, position: int, answered: bool) -> None:
+        """A ``process_view`` hook of the layer at ``position`` that began at ``start`` returned, and left ``attributes``."""
+        end = _now()
+        after = None if len(attributes) == self.width else self.looked(attributes)
+        self.add((HOOK, start, end, get_ident(), position, "process_view", answered, after, None, 0, 0, None))
 
     def looked(self, attributes: dict[str, Any]) -> Any:
         """What there is to keep of the request's ``attributes`` at a boundary where their number is not ``width``: how many
@@ -118,8 +147,19 @@ class PureFields:
         """A copy of ``attributes``, or 0: the tape says."""
         raise NotImplementedError
 
+    def add(self, event: tuple[Any, ...]) -> None:
+        """Keep ``event``, or count it: the tape says."""
+        raise NotImplementedError
+
+    def through(self, attributes: dict[str, Any], response: Any, sieves: Sieves) -> bool:
+        """The chain is through: keep what ``response`` is and what is needed of the request's ``attributes``. Compiled, of a
+        body in one piece its length is noted too, and its being closed is told to ``sent()``: true when that is done."""
+        self.response = pure_snapshot(response)
+        self.settle(attributes, sieves)
+        return False
+
     def settle(self, attributes: dict[str, Any], sieves: Sieves) -> None:
-        """The chain is through: keep what is needed of the request's ``attributes``, and let go of all that is not.
+        """Keep what is needed of the request's ``attributes``, and let go of all that is not.
 
         Where they only came, one after the other, and a ``match`` was set, the view resolved, no object is needed any more:
         names and kinds, oldest first, are ``left``, and by name what the sieve for these, one of ``sieves``, keeps. Else all
@@ -169,6 +209,17 @@ class PureFields:
 
 closing: dict[int, Any] = getattr(compiled.half, "closing", {})
 """By thread: the tape whose response is being closed there."""
+
+
+def pure_finished() -> Any:
+    """The tape whose response is being closed on this thread, None: Django has told that it is finished."""
+    tape = closing.pop(get_ident(), None)
+    if tape is not None:
+        tape.stamp(FINISHED)
+    return tape
+
+
+finished: Callable[[], Any] = getattr(compiled.half, "finished", pure_finished)
 
 if TYPE_CHECKING:
     Fields = PureFields

@@ -128,17 +128,14 @@ def full() -> bool:
 
 def finish(tape: Tape) -> None:
     """A request is over; the first call counts. Appends and returns; never raises."""
-    if running.pop(tape.number, None) is None:
+    if not tape.over(running):
         return
-    tape.open = False
-    tape.newest = tape.task = None
     if _diverted:
         _diverted[-1].append(tape)
         return
     if len(waiting) >= room and full():
         clear(tape)
         return
-    tape.rest()
     waiting.append(tape)
     if _idle or len(waiting) == BATCH:
         _wake.set()

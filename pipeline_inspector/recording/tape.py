@@ -12,23 +12,8 @@ were in the beginning in ``first``. It holds a copy of all from where on an attr
 a request is ``learning`` (a chain's first, and one in fifty afterwards) or attributes are ``watched``, which a layer of this
 chain was seen to exchange: then where one of these differs.
 
-``events`` are tuples ``(kind, start, end, thread, …)``; at most ``EVENT_LIMIT`` are kept, and of queries
-``QUERIES_KEPT``; the rest is counted:
-
-======== ==============================================================================================================
-QUERY    sql, params, alias, rows (-1: unknown, [n]: counted while they are fetched), how many parameter sets (0: plain),
-         in a transaction, error or None, code, place
-TEMPLATE name, engine, context keys (tuple), relation (render | include | extends | import), file
-CACHE    alias, operation, key (str), hit (bool or None), code, place
-LOG      level name, logger, message template, arguments, file, line
-HOOK     position, hook, answered, attributes after, response after, start and end inside the adapted call, error
-RENDER   (nothing more)
-AGAIN    position: the layer was entered a second time
-======== ==============================================================================================================
-
-``code`` is a code object or None (no line of the user's own on the stack), ``place`` an offset in its bytecode. Stamps are
-nanoseconds of ``clock.now``; ``thread`` is ``threading.get_ident()``. Snapshots are shallow copies, compared later and
-dropped when the record is made.
+``events`` are tuples, as ``kinds.py`` tells. Snapshots are shallow copies, compared later and dropped when the
+record is made.
 """
 
 from collections.abc import Callable
@@ -36,14 +21,10 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from pipeline_inspector import clock, compiled
-from pipeline_inspector.recording.fields import Fields, closing
+from pipeline_inspector.recording.fields import Fields
+from pipeline_inspector.recording.kinds import EVENT_LIMIT
 
 now: Callable[[], int] = getattr(compiled.half, "now", clock.now)
-
-EVENT_LIMIT = 4000
-QUERIES_KEPT = 1000
-
-QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
 
 _NO_WIDTH = 1_000_000_000
 """More than a request has: it is asked at every boundary."""
@@ -106,9 +87,6 @@ def _no_tape() -> None:
 
 begun: Callable[..., Tape] = getattr(compiled.half, "begun", Tape)
 """Makes one, of ``chain``, ``slots``, ``number``, ``request`` and ``off``."""
-
-closing_on = closing.pop
-"""Takes the tape whose response is being closed on a thread, by its ident."""
 
 current: ContextVar[Tape | None] = ContextVar("pipeline_inspector_tape", default=None)
 tape_in_hand, take, put_down = current.get, current.set, current.reset

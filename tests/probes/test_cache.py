@@ -16,7 +16,8 @@ from django.test import override_settings
 from pipeline_inspector import faults
 from pipeline_inspector.probes import cache as probe
 from pipeline_inspector.recording.frames import line_at
-from pipeline_inspector.recording.tape import CACHE, Tape
+from pipeline_inspector.recording.kinds import CACHE
+from pipeline_inspector.recording.tape import Tape
 from tests.probes.taping import events, taping
 
 LOCAL = "django.core.cache.backends.locmem.LocMemCache"

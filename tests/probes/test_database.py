@@ -19,7 +19,8 @@ from django.test.utils import CaptureQueriesContext
 from pipeline_inspector import faults
 from pipeline_inspector.probes import database
 from pipeline_inspector.recording.frames import line_at
-from pipeline_inspector.recording.tape import EVENT_LIMIT, QUERIES_KEPT, QUERY, Tape
+from pipeline_inspector.recording.kinds import EVENT_LIMIT, QUERIES_KEPT, QUERY
+from pipeline_inspector.recording.tape import Tape
 from tests.probes.taping import events, taping
 
 pytestmark = pytest.mark.django_db

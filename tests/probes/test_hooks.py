@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.core.signals import got_request_exception
 
-from pipeline_inspector.recording.tape import EVENT_LIMIT, RENDER, current
+from pipeline_inspector.recording.kinds import EVENT_LIMIT, RENDER
+from pipeline_inspector.recording.tape import current
 from tests.scenarios import journey
 from tests.scenarios.comparing import HERE, HOOKS, both_ways
 from tests.scenarios.driving import INTERFACES, ask, bare, site, watched

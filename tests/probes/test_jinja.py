@@ -13,7 +13,8 @@ from django.test import RequestFactory, override_settings
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import jinja, templates
-from pipeline_inspector.recording.tape import EVENT_LIMIT, TEMPLATE, Tape
+from pipeline_inspector.recording.kinds import EVENT_LIMIT, TEMPLATE
+from pipeline_inspector.recording.tape import Tape
 from tests.probes.taping import events, taping
 
 SOURCES = {

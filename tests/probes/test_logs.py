@@ -12,7 +12,8 @@ import pytest
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import logs
-from pipeline_inspector.recording.tape import LOG, Tape
+from pipeline_inspector.recording.kinds import LOG
+from pipeline_inspector.recording.tape import Tape
 from tests.probes.taping import events, taping
 
 

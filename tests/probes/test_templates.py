@@ -16,7 +16,8 @@ from django.test import RequestFactory
 
 from pipeline_inspector import faults
 from pipeline_inspector.probes import templates
-from pipeline_inspector.recording.tape import EVENT_LIMIT, RENDER, TEMPLATE, Tape
+from pipeline_inspector.recording.kinds import EVENT_LIMIT, RENDER, TEMPLATE
+from pipeline_inspector.recording.tape import Tape
 from tests.probes.taping import events, taping
 
 SOURCES = {

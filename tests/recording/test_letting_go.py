@@ -19,7 +19,8 @@ from django.http.response import HttpResponseBase
 
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.errors import ErrorNote
-from pipeline_inspector.recording.tape import Tape, closing, current
+from pipeline_inspector.recording.fields import closing
+from pipeline_inspector.recording.tape import Tape, current
 from pipeline_inspector.recording.transport import Transport
 from pipeline_inspector.records import RequestRecord
 from pipeline_inspector.testing import Records, record_pipeline

@@ -69,7 +69,6 @@ IN_PROBES: dict[str, tuple[object, str]] = {
     "writing on the tape": (Tape, "add"),
     "keeping attributes": (Tape, "looked"),
     "keeping all attributes": (Tape, "all_of"),
-    "letting go of attributes": (Tape, "settle"),
     "keeping what was answered": (Tape, "answered"),
     "noting an exception": (errors, "note"),
     "cleaning a traceback": (frames, "without_ours"),
@@ -86,7 +85,8 @@ IN_PROBES: dict[str, tuple[object, str]] = {
     "counting what goes out": (Transport, "note_chunk"),
     "the first request": (startup, "first_request"),
     "opening the tape": (middleware, "begun"),
-    "seeing the answer": (layers, "snapshot"),
+    "seeing the answer, letting go of attributes": (Tape, "through"),
+    "the end of a hook": (Tape, "hooked"),
     "hearing that it was sent": (Tape, "sent"),
     "following a stream": (middleware.OutermostMiddleware, "follow"),
 }
@@ -115,7 +115,7 @@ def test_a_fault_in_a_probe_changes_no_answer_and_is_told(
 
 NOT_BEHIND = {
     "wsgi": ("timing a hop", "hearing that it was sent"),
-    "asgi": ("the line of a query", "hearing that it was sent"),
+    "asgi": ("the end of a hook", "the line of a query", "hearing that it was sent"),
 }
 """What does not happen behind one of the interfaces, or where Django itself looks away from a closer that fails."""
 
