@@ -25,12 +25,12 @@ enum { HOOK = 4, EVENT_LIMIT = 4000 };
 enum {
     N_TAPE, N_HEADERS, N_STORE, N_STATUS_CODE, N_COOKIES, N_VALUE, N_ALL_OF, N_META, N_PATH, N_METHOD, N_RESOLVER_MATCH,
     N_COPY, N_ITEMS, N_POST, N_URLCONF, N_EMPTY, N_PROCESS_VIEW, N_WRAPPED, N_STREAMING, N_CONTAINER, N_CLOSERS,
-    N_SENT, NAMES
+    N_SENT, N_CALL, NAMES
 };
 static const char *const names[NAMES] = {
     "_pipeline_tape", "headers", "_store", "status_code", "cookies", "value", "all_of", "META", "path", "method",
     "resolver_match", "copy", "items", "_post", "urlconf", "", "process_view", "_wrapped", "streaming", "_container", "_resource_closers",
-    "sent",
+    "sent", "__call__",
 };
 
 typedef struct {
@@ -1686,6 +1686,24 @@ write_down(Seam *seam, Fields *tape, Place *place, PyObject *attributes, PyObjec
     return differs;
 }
 
+/* What `called` answers. Python would pack the request of a layer whose class says in Python how it is called into a tuple, and
+   out again. */
+static PyObject *
+answer_to(State *state, PyObject *called, PyObject *request)
+{
+    if (!PyType_HasFeature(Py_TYPE(called), Py_TPFLAGS_HAVE_VECTORCALL)) {
+        PyObject *how = _PyType_Lookup(Py_TYPE(called), state->name[N_CALL]);
+        if (how != NULL && PyFunction_Check(how)) {
+            PyObject *const args[] = {called, request};
+            Py_INCREF(how);
+            PyObject *answer = PyObject_Vectorcall(how, args, 2, NULL);
+            Py_DECREF(how);
+            return answer;
+        }
+    }
+    return PyObject_CallOneArg(called, request);
+}
+
 static PyObject *
 call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywords)
 {
@@ -1703,7 +1721,7 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
         Py_XDECREF(kept);
     }
     place->stamps[ENTRY] = now();
-    PyObject *response = PyObject_CallOneArg(seam->called, request);
+    PyObject *response = answer_to(seam->state, seam->called, request);
     if (response == NULL)
         response = answer_error(seam, request, tape);
     if (response != NULL) {

@@ -1,6 +1,7 @@
 """The compiled half of the request path: it is there, does what its Python counterparts do, and nobody can tell."""
 
 import copy
+import functools
 import gc
 import inspect
 import logging
@@ -127,6 +128,48 @@ def test_a_request_of_an_odd_kind_is_given_to_the_python_half() -> None:
         assert faults.seen() == []
     assert answer.status == 200
     assert [layer.outcome for layer in record.layers] == ["passed"] * 3
+
+
+def _on(request: Any) -> Any:
+    return made[-1].get_response(request)
+
+
+class _Callable:
+    def __call__(self, request: Any) -> Any:
+        return _on(request)
+
+
+made: list[Any] = []
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda self, request: self.get_response(request),
+        staticmethod(_on),
+        classmethod(lambda _kind, request: _on(request)),
+        functools.partialmethod(lambda self, _more, request: self.get_response(request), "more"),
+        property(lambda self: self.get_response),
+        _Callable(),
+    ],
+    ids=["function", "staticmethod", "classmethod", "partialmethod", "property", "instance"],
+)
+def test_a_layer_is_called_as_its_class_says_at_the_time(how: Any) -> None:
+    class Odd(layers.Both):
+        def __init__(self, get_response: Any) -> None:
+            super().__init__(get_response)
+            self.__call__ = None  # nobody asks an instance
+            made.append(self)
+
+    layers.Odd = Odd  # type: ignore[attr-defined]
+    with site([HERE + "Both", HERE + "Odd", HERE + "Both"]):
+        handler = WSGIHandler()
+        for says in (Odd.__call__, how, Odd.__call__):
+            Odd.__call__ = says  # type: ignore[method-assign]
+            with record_pipeline() as records:
+                assert through_wsgi(handler, "/").status == 200
+            [record] = records
+            assert [layer.outcome for layer in record.layers] == ["passed"] * 3
 
 
 class faults_forgotten:  # noqa: N801
