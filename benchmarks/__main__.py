@@ -148,6 +148,8 @@ def main() -> None:
         "`make bench` measures anew.\n"
     )
     tell("### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds))
+    beside = [tool for tool in tools if tool in ("bare", "floor", "inspector")]
+    tell("### In process, Django's test client\n\n" + in_process(beside, TABLE[1:2], "client", rounds, seconds))
     tell("### In process, ASGI\n\n" + in_process(tools, TABLE, "asgi", rounds, seconds))
     tell(
         "### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", max(2, rounds // 4), seconds)
