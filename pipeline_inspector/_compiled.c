@@ -1448,6 +1448,8 @@ module_handed_out(PyObject *self, PyObject *response)
     State *state = PyModule_GetState(self);
     PyObject *closers = PyObject_GetAttr(response, state->name[N_CLOSERS]);
     if (closers == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return NULL;
         PyErr_Clear();
         Py_RETURN_NONE;
     }
