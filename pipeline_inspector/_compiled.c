@@ -584,6 +584,13 @@ fields_over(PyObject *self, PyObject *running)
     Py_XSETREF(tape->open, Py_NewRef(Py_False));
     Py_XSETREF(tape->newest, Py_NewRef(Py_None));
     Py_XSETREF(tape->task, Py_NewRef(Py_None));
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Fields *tape = (Fields *)self;
     leave_out(self);
     leave_out(tape->slots);
     leave_out(tape->events);
@@ -592,7 +599,7 @@ fields_over(PyObject *self, PyObject *running)
     leave_out(tape->response);
     leave_out(tape->attributes);
     leave_out(tape->transport);
-    Py_RETURN_TRUE;
+    Py_RETURN_NONE;
 }
 
 /* Write down which thread this is, or which greenlet where these stand for threads. */
@@ -1268,6 +1275,7 @@ static PyMethodDef fields_methods[] = {
     {"looked", fields_looked, METH_O, NULL},
     {"forget", fields_forget, METH_NOARGS, NULL},
     {"over", fields_over, METH_O, NULL},
+    {"rest", fields_rest, METH_NOARGS, NULL},
     {"hooked", (PyCFunction)(void (*)(void))fields_hooked, METH_FASTCALL, NULL},
     {"through", (PyCFunction)(void (*)(void))fields_through, METH_FASTCALL, NULL},
     {"settle", (PyCFunction)(void (*)(void))fields_settle, METH_FASTCALL, NULL},

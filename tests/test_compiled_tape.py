@@ -373,6 +373,13 @@ def test_a_tape_that_waits_is_left_out_of_the_collectors_work(monkeypatch: pytes
     assert sys.getrefcount(tape) == 2, "somebody besides this test holds it still"
 
 
+def test_a_tape_that_is_diverted_is_left_to_the_collector() -> None:
+    """Nobody may ever clear it."""
+    with site([HERE + "Both"]), recorder.diverted() as tapes:
+        through_wsgi(WSGIHandler(), "/")
+    assert [gc.is_tracked(one) for one in (tapes[0], tapes[0].slots, tapes[0].response)] == [True] * 3
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [

@@ -112,13 +112,16 @@ class PureFields:
         self.headers = self.newest = None
 
     def over(self, running: dict[int, Any]) -> bool:
-        """The request is over; true for the first who says so, by whether the tape is among those ``running``. It waits now
-        until it is taken and cleared: compiled, what is its own is left out of the work of Python's collector meanwhile."""
+        """The request is over; true for the first who says so, by whether the tape is among those ``running``."""
         if running.pop(self.number, None) is None:
             return False
         self.open = False
         self.newest = self.task = None
         return True
+
+    def rest(self) -> None:
+        """The tape waits until it is taken and cleared, as it must be: compiled, what is its own is left out of the work of
+        Python's collector from now on."""
 
     def hooked(self, attributes: dict[str, Any], start: int, position: int, answered: bool) -> None:
         """A ``process_view`` hook of the layer at ``position`` that began at ``start`` returned, and left ``attributes``."""

@@ -136,6 +136,7 @@ def finish(tape: Tape) -> None:
     if len(waiting) >= room and full():
         clear(tape)
         return
+    tape.rest()
     waiting.append(tape)
     if _idle or len(waiting) == BATCH:
         _wake.set()
