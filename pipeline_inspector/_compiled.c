@@ -25,16 +25,20 @@ enum { HOOK = 4, EVENT_LIMIT = 4000 };
 enum {
     N_TAPE, N_HEADERS, N_STORE, N_STATUS_CODE, N_COOKIES, N_VALUE, N_ALL_OF, N_META, N_PATH, N_METHOD, N_RESOLVER_MATCH,
     N_COPY, N_ITEMS, N_POST, N_URLCONF, N_EMPTY, N_PROCESS_VIEW, N_WRAPPED, N_STREAMING, N_CONTAINER, N_CLOSERS,
-    N_SENT, N_CALL, NAMES
+    N_SENT, N_CALL, N_RECORDING, N_APART, N_CONTROL_VERSION, N_PATH_INFO, N_VERSION, N_SLOTS, N_LEARNING,
+    N_WATCHED, N_ROOM, N_WAITING, N_NUMBERS, N_RUNNING, N_INTERFACE, N_WSGI,
+    N_DIVERSIONS, N_APPEND, N_ASLEEP, N_WAKE, N_HAND_OVER, N_LEARN, N_ABORT, N_CLOSE, N_FOLLOW_ON, NAMES
 };
 static const char *const names[NAMES] = {
     "_pipeline_tape", "headers", "_store", "status_code", "cookies", "value", "all_of", "META", "path", "method",
     "resolver_match", "copy", "items", "_post", "urlconf", "", "process_view", "_wrapped", "streaming", "_container", "_resource_closers",
-    "sent", "__call__",
+    "sent", "__call__", "recording", "apart", "control_version", "path_info", "version", "slots", "learning",
+    "watched", "room", "waiting", "numbers", "running", "interface", "wsgi",
+    "diversions", "append", "asleep", "wake", "hand_over", "learn", "abort", "close", "follow_on",
 };
 
 typedef struct {
-    PyTypeObject *fields, *slots, *way, *seam;
+    PyTypeObject *fields, *slots, *way, *function;
     PyObject *sieves, *sieve; /* those that were asked last, and the one that was found */
     PyObject *closing;        /* by thread: the tape whose response is being closed there */
     PyObject *get_ident;      /* threading's, where it tells greenlets apart; NULL: threads are threads */
@@ -565,33 +569,39 @@ leave_out(PyObject *ours)
         PyObject_GC_UnTrack(ours);
 }
 
-/* over(running): true for the first who says so. */
-static PyObject *
-fields_over(PyObject *self, PyObject *running)
+/* Is it over only now, as it is among those `running`? -1: an error. */
+static int
+over(Fields *tape, PyObject *running)
 {
-    Fields *tape = (Fields *)self;
-    if (!PyDict_Check(running))
-        return PyErr_Format(PyExc_TypeError, "running: a dict is expected, not %R", running);
     PyObject *number = PyLong_FromLongLong(tape->number), *found = NULL;
     if (number == NULL)
-        return NULL;
+        return -1;
     found = Py_XNewRef(PyDict_GetItemWithError(running, number));
     int failed = found == NULL ? (PyErr_Occurred() ? -1 : 1) : PyDict_DelItem(running, number);
     Py_DECREF(number);
     Py_XDECREF(found);
     if (failed)
-        return failed < 0 ? NULL : Py_NewRef(Py_False);
+        return failed < 0 ? -1 : 0;
     Py_XSETREF(tape->open, Py_NewRef(Py_False));
     Py_XSETREF(tape->newest, Py_NewRef(Py_None));
     Py_XSETREF(tape->task, Py_NewRef(Py_None));
-    Py_RETURN_TRUE;
+    return 1;
 }
 
+/* over(running): true for the first who says so. */
 static PyObject *
-fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
+fields_over(PyObject *self, PyObject *running)
 {
-    Fields *tape = (Fields *)self;
-    leave_out(self);
+    if (!PyDict_Check(running))
+        return PyErr_Format(PyExc_TypeError, "running: a dict is expected, not %R", running);
+    int is_first = over((Fields *)self, running);
+    return is_first < 0 ? NULL : PyBool_FromLong(is_first);
+}
+
+static void
+rest(Fields *tape)
+{
+    leave_out((PyObject *)tape);
     leave_out(tape->slots);
     leave_out(tape->events);
     leave_out(tape->view);
@@ -599,6 +609,12 @@ fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
     leave_out(tape->response);
     leave_out(tape->attributes);
     leave_out(tape->transport);
+}
+
+static PyObject *
+fields_rest(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    rest((Fields *)self);
     Py_RETURN_NONE;
 }
 
@@ -1009,26 +1025,30 @@ sift(State *state, Fields *tape, PyObject *attributes, PyObject *sieves)
     return kept == NULL ? -1 : 1;
 }
 
+static int
+settle(State *state, Fields *tape, PyObject *attributes, PyObject *sieves)
+{
+    if (!PyDict_Check(attributes) || !PyDict_Check(sieves) || tape->match == NULL) {
+        PyErr_SetString(PyExc_TypeError, "settle(attributes, sieves): two dicts are expected, and a tape that is whole");
+        return -1;
+    }
+    int sieved = tape->only_added == Py_True ? PyDict_Contains(attributes, state->name[N_POST]) : 1;
+    if (sieved == 0)
+        sieved = PyDict_Contains(attributes, state->name[N_URLCONF]);
+    sieved = sieved == 0 ? sift(state, tape, attributes, sieves) : (sieved < 0 ? -1 : 0);
+    return sieved == 0 ? begin_with(&tape->attributes, PyDict_Copy(attributes)) : sieved;
+}
+
 /* settle(attributes, sieves) */
 static PyObject *
 fields_settle(PyObject *self, PyObject *const *args, Py_ssize_t given)
 {
-    Fields *tape = (Fields *)self;
     State *state = state_of(self);
     if (state == NULL)
         return NULL;
-    if (given != 2 || !PyDict_Check(args[0]) || !PyDict_Check(args[1]) || tape->match == NULL) {
-        PyErr_SetString(PyExc_TypeError, "settle(attributes, sieves): two dicts are expected, and a tape that is whole");
-        return NULL;
-    }
-    PyObject *attributes = args[0];
-    int sieved = tape->only_added == Py_True ? PyDict_Contains(attributes, state->name[N_POST]) : 1;
-    if (sieved == 0)
-        sieved = PyDict_Contains(attributes, state->name[N_URLCONF]);
-    sieved = sieved == 0 ? sift(state, tape, attributes, args[1]) : (sieved < 0 ? -1 : 0);
-    if (sieved == 0)
-        sieved = begin_with(&tape->attributes, PyDict_Copy(attributes));
-    return sieved < 0 ? NULL : Py_NewRef(Py_None);
+    if (given != 2)
+        return PyErr_Format(PyExc_TypeError, "settle(attributes, sieves): %zd arguments are given", given);
+    return settle(state, (Fields *)self, args[0], args[1]) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* {name: morsel.value}, or 0 where there are none. */
@@ -1207,6 +1227,15 @@ note_body(State *state, Fields *tape, PyObject *response)
     return failed < 0 ? -1 : 1;
 }
 
+/* 1, or 0 where the body is not one piece, or -1, an error. */
+static int
+through(State *state, Fields *tape, PyObject *attributes, PyObject *response, PyObject *sieves)
+{
+    if (begin_with(&tape->response, snapshot_of(state, response)) < 0 || settle(state, tape, attributes, sieves) < 0)
+        return -1;
+    return note_body(state, tape, response);
+}
+
 /* through(attributes, response, sieves) */
 static PyObject *
 fields_through(PyObject *self, PyObject *const *args, Py_ssize_t given)
@@ -1216,14 +1245,7 @@ fields_through(PyObject *self, PyObject *const *args, Py_ssize_t given)
         return NULL;
     if (given != 3)
         return PyErr_Format(PyExc_TypeError, "through(attributes, response, sieves): %zd arguments are given", given);
-    if (begin_with(&((Fields *)self)->response, snapshot_of(state, args[1])) < 0)
-        return NULL;
-    PyObject *const settled[] = {args[0], args[2]};
-    PyObject *done = fields_settle(self, settled, 2);
-    if (done == NULL)
-        return NULL;
-    Py_DECREF(done);
-    int noted = note_body(state, (Fields *)self, args[1]);
+    int noted = through(state, (Fields *)self, args[0], args[1], args[2]);
     return noted < 0 ? NULL : PyBool_FromLong(noted);
 }
 
@@ -1525,24 +1547,141 @@ outline_of(PyObject *self, PyObject *const *args, Py_ssize_t given)
     return outline;
 }
 
-/* -- the seam ------------------------------------------------------------------------------------------------------ */
+/* -- functions that stand for others ------------------------------------------------------------------------------- */
 
-#define PARTS(F) F(pure) F(called) F(chain) F(position) F(answers) F(passes) F(left) F(fault)
-
+/* What does in the ordinary case what `pure`, a Python function, does, and is that function to whoever asks. */
 typedef struct {
-    PyObject_HEAD
+    PyObject_VAR_HEAD
     vectorcallfunc vectorcall;
     State *state;
-    PARTS(DECLARE)
-    PyObject *weak;
+    PyObject *weak, *pure;
     Py_ssize_t number;
-} Seam;
+    PyObject *parts[1]; /* what it works with */
+} Function;
 
-static PyMemberDef seam_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Seam, vectorcall), READONLY, NULL},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(Seam, weak), READONLY, NULL},
+static PyMemberDef function_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Function, vectorcall), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Function, weak), READONLY, NULL},
     {NULL}
 };
+
+/* Of `pure` and the parts behind it in `args`; their number is that of the type's and right. */
+static PyObject *
+function_of(PyObject *module, vectorcallfunc call, Py_ssize_t number, PyObject *const *args, Py_ssize_t parts)
+{
+    State *state = PyModule_GetState(module);
+    Function *function = (Function *)state->function->tp_alloc(state->function, parts);
+    if (function == NULL)
+        return NULL;
+    function->vectorcall = call;
+    function->state = state;
+    function->number = number;
+    function->pure = Py_NewRef(args[0]);
+    for (Py_ssize_t at = 0; at < parts; at++)
+        function->parts[at] = Py_NewRef(args[at + 1]);
+    return (PyObject *)function;
+}
+
+static int
+function_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Function *function = (Function *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(function->pure);
+    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++)
+        Py_VISIT(function->parts[at]);
+    return 0;
+}
+
+/* No tp_clear: what is called may not lose its parts. A cycle through one is broken at the chain or the layer in it. */
+
+static void
+function_dealloc(PyObject *self)
+{
+    Function *function = (Function *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (function->weak != NULL)
+        PyObject_ClearWeakRefs(self);
+    Py_CLEAR(function->pure);
+    for (Py_ssize_t at = 0; at < Py_SIZE(self); at++)
+        Py_CLEAR(function->parts[at]);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+function_getattro(PyObject *self, PyObject *name)
+{
+    PyObject *found = PyObject_GetAttr(((Function *)self)->pure, name);
+    if (found != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return found;
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    found = PyObject_GenericGetAttr(self, name); /* __deepcopy__ is asked of the instance */
+    if (found == NULL) {
+        PyErr_Restore(type, error, traceback);
+        return NULL;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    return found;
+}
+
+static int
+function_setattro(PyObject *self, PyObject *name, PyObject *value)
+{
+    return PyObject_SetAttr(((Function *)self)->pure, name, value);
+}
+
+static PyObject *
+function_repr(PyObject *self)
+{
+    return PyObject_Repr(((Function *)self)->pure);
+}
+
+static PyObject *
+function_bound(PyObject *self, PyObject *instance, PyObject *owner)
+{
+    return instance == NULL || instance == Py_None ? Py_NewRef(self) : PyMethod_New(self, instance);
+}
+
+static PyObject *
+function_itself(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return Py_NewRef(self);
+}
+
+static PyMethodDef function_methods[] = {
+    {"__copy__", function_itself, METH_NOARGS, NULL},
+    {"__deepcopy__", function_itself, METH_O, NULL},
+    {NULL}
+};
+
+static PyType_Slot function_slots[] = {
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_traverse, function_traverse},
+    {Py_tp_dealloc, function_dealloc},
+    {Py_tp_getattro, function_getattro},
+    {Py_tp_setattro, function_setattro},
+    {Py_tp_repr, function_repr},
+    {Py_tp_descr_get, function_bound},
+    {Py_tp_members, function_members},
+    {Py_tp_methods, function_methods},
+    {0, NULL}
+};
+
+static PyType_Spec function_spec = {
+    .name = "builtins.function",
+    .basicsize = offsetof(Function, parts),
+    .itemsize = sizeof(PyObject *),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE
+             | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .slots = function_slots,
+};
+
+/* -- errors in hand ------------------------------------------------------------------------------------------------ */
 
 /* An error in hand, as an except block has it. */
 typedef struct {
@@ -1585,11 +1724,11 @@ raise_again(Caught *caught)
 
 /* An error of our own is in hand: have it noted, and forget it. */
 static void
-note_fault(Seam *seam)
+note_fault(PyObject *fault)
 {
     Caught caught;
     catch_error(&caught);
-    PyObject *noted = PyObject_CallOneArg(seam->fault, caught.error);
+    PyObject *noted = PyObject_CallOneArg(fault, caught.error);
     if (noted == NULL)
         PyErr_Clear();
     Py_XDECREF(noted);
@@ -1597,9 +1736,14 @@ note_fault(Seam *seam)
     drop_error(&caught);
 }
 
+/* -- the seam ------------------------------------------------------------------------------------------------------ */
+
+/* Its number is the position of its layer. */
+enum { CALLED, CHAIN, POSITION, ANSWERS, PASSES, LEFT, FAULT, PARTS };
+
 /* The attributes of `request` and the tape on it, new references, when this seam is to write on it; else 0. */
 static int
-in_hand(Seam *seam, PyObject *request, PyObject **attributes, Fields **tape)
+in_hand(Function *seam, PyObject *request, PyObject **attributes, Fields **tape)
 {
     State *state = seam->state;
     if (Py_TYPE(request)->tp_getattro != PyObject_GenericGetAttr)
@@ -1609,7 +1753,7 @@ in_hand(Seam *seam, PyObject *request, PyObject **attributes, Fields **tape)
     if (found != NULL && PyObject_TypeCheck(found, state->fields)) {
         *tape = (Fields *)found;
         PyObject *slots = (*tape)->slots;
-        if ((*tape)->chain == seam->chain && slots != NULL && Py_TYPE(slots) == state->slots && Py_SIZE(slots) > seam->number
+        if ((*tape)->chain == seam->parts[CHAIN] && slots != NULL && Py_TYPE(slots) == state->slots && Py_SIZE(slots) > seam->number
             && ((Slots *)slots)->places[seam->number].stamps[ENTRY] == 0) {
             Py_INCREF(found);
             return 1;
@@ -1623,13 +1767,13 @@ in_hand(Seam *seam, PyObject *request, PyObject **attributes, Fields **tape)
 
 /* The layer raised: the response that Django makes of it, or NULL with the error that goes on. */
 static PyObject *
-answer_error(Seam *seam, PyObject *request, Fields *tape)
+answer_error(Function *seam, PyObject *request, Fields *tape)
 {
     Caught caught;
     catch_error(&caught);
-    PyObject *response = PyObject_CallFunctionObjArgs(seam->answers, request, caught.error, tape, seam->position, NULL);
+    PyObject *response = PyObject_CallFunctionObjArgs(seam->parts[ANSWERS], request, caught.error, tape, seam->parts[POSITION], NULL);
     leave_except(&caught);
-    if (response == seam->passes) {
+    if (response == seam->parts[PASSES]) {
         Py_CLEAR(response);
         raise_again(&caught);
     }
@@ -1672,7 +1816,7 @@ differ(State *state, Fields *tape, PyObject *headers)
 
 /* Write down what differs now that `response` came out. */
 static int
-write_down(Seam *seam, Fields *tape, Place *place, PyObject *attributes, PyObject *response)
+write_down(Function *seam, Fields *tape, Place *place, PyObject *attributes, PyObject *response)
 {
     State *state = seam->state;
     if (!is_as_wide(tape, attributes)) {
@@ -1717,7 +1861,7 @@ answer_to(State *state, PyObject *called, PyObject *request)
 static PyObject *
 call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywords)
 {
-    Seam *seam = (Seam *)self;
+    Function *seam = (Function *)self;
     PyObject *attributes;
     Fields *tape;
     if (PyVectorcall_NARGS(given) != 1 || keywords != NULL || !in_hand(seam, args[0], &attributes, &tape))
@@ -1727,11 +1871,11 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
     if (!is_as_wide(tape, attributes)) {
         PyObject *kept = look(seam->state, tape, attributes);
         if (kept == NULL || put(place, ATTRIBUTES_IN, kept) < 0)
-            note_fault(seam);
+            note_fault(seam->parts[FAULT]);
         Py_XDECREF(kept);
     }
     place->stamps[ENTRY] = now();
-    PyObject *response = answer_to(seam->state, seam->called, request);
+    PyObject *response = answer_to(seam->state, seam->parts[CALLED], request);
     if (response == NULL)
         response = answer_error(seam, request, tape);
     if (response != NULL) {
@@ -1740,9 +1884,9 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
             PyErr_Clear();
             PyObject *base = PyLong_FromSsize_t(seam->number * STRIDE), *done = NULL;
             if (base != NULL)
-                done = PyObject_CallFunctionObjArgs(seam->left, tape, slots, base, attributes, response, NULL);
+                done = PyObject_CallFunctionObjArgs(seam->parts[LEFT], tape, slots, base, attributes, response, NULL);
             if (done == NULL)
-                note_fault(seam);
+                note_fault(seam->parts[FAULT]);
             Py_XDECREF(done);
             Py_XDECREF(base);
         }
@@ -1755,124 +1899,302 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
 
 /* seam(pure, called, chain, position, answers, passes, left, fault) */
 static PyObject *
-make_seam(PyObject *self, PyObject *args)
+module_seam(PyObject *self, PyObject *const *args, Py_ssize_t given)
 {
-    State *state = PyModule_GetState(self);
-    PyObject *pure, *called, *chain, *position, *answers, *passes, *left, *fault;
-    if (!PyArg_ParseTuple(args, "OOOO!OOOO:seam", &pure, &called, &chain, &PyLong_Type, &position, &answers, &passes, &left,
-                          &fault))
-        return NULL;
-    Py_ssize_t number = PyLong_AsSsize_t(position);
+    if (given != PARTS + 1)
+        return PyErr_Format(PyExc_TypeError, "seam(): %d arguments are expected, not %zd", PARTS + 1, given);
+    Py_ssize_t number = PyLong_Check(args[POSITION + 1]) ? PyLong_AsSsize_t(args[POSITION + 1]) : -1;
     if (number < 0 || number > PY_SSIZE_T_MAX / (2 * STRIDE))
-        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "no layer can stand at %R", position);
-    Seam *seam = (Seam *)state->seam->tp_alloc(state->seam, 0);
-    if (seam == NULL)
-        return NULL;
-    seam->vectorcall = call_layer;
-    seam->state = state;
-    seam->number = number;
-#define HOLD(part) seam->part = Py_NewRef(part);
-    PARTS(HOLD)
-    return (PyObject *)seam;
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "no layer can stand at %R", args[POSITION + 1]);
+    return function_of(self, call_layer, number, args, PARTS);
 }
 
+/* -- the outermost middleware ---------------------------------------------------------------------------------------- */
+
+/* What the outermost middleware does around a sync chain, middleware.py. Its number is how often a request is learned from. */
+enum { INNER, OF_CHAIN, MIDDLEWARE, SURROUNDINGS, RECORDER, CURRENT, WAY_IN_HAND, SIEVES, NOTE, OUTERMOST_PARTS };
+
+/* Is `flag`, a new reference, the truth itself? */
 static int
-seam_traverse(PyObject *self, visitproc visit, void *arg)
+is_true(PyObject *flag)
 {
-    Seam *seam = (Seam *)self;
-    Py_VISIT(Py_TYPE(self));
-#define VISIT_PART(part) Py_VISIT(seam->part);
-    PARTS(VISIT_PART)
-    return 0;
+    Py_XDECREF(flag);
+    return flag == Py_True;
 }
 
-/* No tp_clear: what is called may not lose its parts. A cycle through a seam is broken at the chain or the layer in it. */
-
-static void
-seam_dealloc(PyObject *self)
+/* Does the path of `request` begin with none of the prefixes that `around` sets apart? */
+static int
+is_not_apart(State *state, PyObject *around, PyObject *request)
 {
-    Seam *seam = (Seam *)self;
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    if (seam->weak != NULL)
-        PyObject_ClearWeakRefs(self);
-#define CLEAR_PART(part) Py_CLEAR(seam->part);
-    PARTS(CLEAR_PART)
-    type->tp_free(self);
-    Py_DECREF(type);
+    PyObject *apart = PyObject_GetAttr(around, state->name[N_APART]);
+    PyObject *path = apart == NULL ? NULL : PyObject_GetAttr(request, state->name[N_PATH_INFO]);
+    int is_not = path != NULL && PyUnicode_CheckExact(path) && PyTuple_CheckExact(apart);
+    for (Py_ssize_t at = 0; is_not && at < PyTuple_GET_SIZE(apart); at++) {
+        PyObject *prefix = PyTuple_GET_ITEM(apart, at);
+        is_not = PyUnicode_Check(prefix) && PyUnicode_Tailmatch(path, prefix, 0, PY_SSIZE_T_MAX, -1) == 0;
+    }
+    Py_XDECREF(path);
+    Py_XDECREF(apart);
+    return is_not;
 }
 
-/* To whoever asks, a seam is the function that it stands for. */
+/* Do those switches still hold that were read last? */
+static int
+is_of_version(State *state, PyObject *around, PyObject *middleware)
+{
+    PyObject *version = PyObject_GetAttr(middleware, state->name[N_VERSION]), *asked = NULL;
+    if (version != NULL && (asked = PyObject_GetAttr(around, state->name[N_CONTROL_VERSION])) != NULL)
+        Py_SETREF(asked, PyObject_CallNoArgs(asked));
+    int same = asked == NULL ? 0 : PyObject_RichCompareBool(asked, version, Py_EQ);
+    Py_XDECREF(version);
+    Py_XDECREF(asked);
+    return same > 0;
+}
 
 static PyObject *
-seam_getattro(PyObject *self, PyObject *name)
+recorders(Function *function, int part, int name)
 {
-    PyObject *found = PyObject_GetAttr(((Seam *)self)->pure, name);
-    if (found != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
-        return found;
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    found = PyObject_GenericGetAttr(self, name); /* __deepcopy__ is asked of the instance */
-    if (found == NULL) {
-        PyErr_Restore(type, error, traceback);
-        return NULL;
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(error);
-    Py_XDECREF(traceback);
+    PyObject *found = PyDict_GetItemWithError(function->parts[part], function->state->name[name]);
+    if (found == NULL && !PyErr_Occurred())
+        PyErr_SetObject(PyExc_KeyError, function->state->name[name]);
     return found;
 }
 
 static int
-seam_setattro(PyObject *self, PyObject *name, PyObject *value)
+is_room(Function *function, int part)
 {
-    return PyObject_SetAttr(((Seam *)self)->pure, name, value);
+    PyObject *room = recorders(function, part, N_ROOM), *waiting = room == NULL ? NULL : recorders(function, part, N_WAITING);
+    return waiting != NULL && PyObject_Size(waiting) < PyLong_AsSsize_t(room);
+}
+
+/* The template for the slots of an ordinary request, a new reference; NULL: the counterpart is to do the work. */
+static PyObject *
+template_for(Function *outermost, PyObject *request)
+{
+    State *state = outermost->state;
+    PyObject *around = outermost->parts[SURROUNDINGS], *middleware = outermost->parts[MIDDLEWARE], *template = NULL;
+    if (Py_TYPE(request)->tp_getattro == PyObject_GenericGetAttr && is_true(PyObject_GetAttr(around, state->name[N_RECORDING]))
+        && is_not_apart(state, around, request) && is_of_version(state, around, middleware) && is_room(outermost, RECORDER)) {
+        PyObject *slots = PyObject_GetAttr(middleware, state->name[N_SLOTS]);
+        if (slots != NULL && PyTuple_CheckExact(slots) && PyTuple_GET_SIZE(slots) == 2
+            && Py_TYPE(PyTuple_GET_ITEM(slots, 0)) == state->slots && PyTuple_GET_ITEM(slots, 1) == state->nobody)
+            template = Py_NewRef(PyTuple_GET_ITEM(slots, 0));
+        Py_XDECREF(slots);
+    }
+    if (template == NULL)
+        PyErr_Clear();
+    return template;
+}
+
+/* Have the tape learn what a chain does with attributes, when it is its turn. */
+static int
+learn(Function *outermost, Fields *tape)
+{
+    State *state = outermost->state;
+    PyObject *learning = PyObject_GetAttr(outermost->parts[OF_CHAIN], state->name[N_LEARNING]);
+    PyObject *watched = learning == NULL ? NULL : PyObject_GetAttr(outermost->parts[OF_CHAIN], state->name[N_WATCHED]);
+    int failed = watched == NULL ? -1 : 0;
+    if (!failed && (watched != state->nobody || PyObject_RichCompareBool(learning, state->zero, Py_GT) != 0
+                    || tape->number % outermost->number == 0)) {
+        PyObject *done = PyObject_CallMethodOneArg(outermost->parts[MIDDLEWARE], state->name[N_LEARN], (PyObject *)tape);
+        failed = done == NULL ? -1 : 0;
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(learning);
+    Py_XDECREF(watched);
+    return failed;
+}
+
+/* A tape on `request`. */
+static Fields *
+open_tape(Function *outermost, PyObject *request, PyObject *template)
+{
+    State *state = outermost->state;
+    PyObject *numbers = recorders(outermost, RECORDER, N_NUMBERS), *running = numbers == NULL ? NULL : recorders(outermost, RECORDER, N_RUNNING);
+    PyObject *number = running == NULL ? NULL : PyIter_Next(numbers), *way;
+    Fields *tape = number == NULL ? NULL : (Fields *)state->fields->tp_alloc(state->fields, 0);
+    if (tape == NULL
+        || begin(state, tape, outermost->parts[OF_CHAIN], template, number, request, state->nobody) < 0
+        || learn(outermost, tape) < 0 || PyContextVar_Get(outermost->parts[WAY_IN_HAND], NULL, &way) < 0)
+        goto failed;
+    if (way != NULL && Py_TYPE(way) == state->way && ((Way *)way)->tape == Py_None && ((Way *)way)->source == tape->meta) {
+        Py_SETREF(((Way *)way)->tape, Py_NewRef((PyObject *)tape));
+        Py_XSETREF(tape->transport, Py_NewRef(way));
+    }
+    Py_XDECREF(way);
+    if (PyObject_SetAttr(request, state->name[N_TAPE], (PyObject *)tape) < 0
+        || PyObject_SetItem(running, number, (PyObject *)tape) < 0)
+        goto failed;
+    Py_DECREF(number);
+    return tape;
+failed:
+    Py_XDECREF(number);
+    Py_XDECREF(tape);
+    return NULL;
+}
+
+/* Have a method of the middleware be told of the tape and two others. */
+static int
+tell(Function *outermost, int name, Fields *tape, PyObject *first, PyObject *second)
+{
+    PyObject *args[] = {outermost->parts[MIDDLEWARE], (PyObject *)tape, first, second};
+    PyObject *done = PyObject_VectorcallMethod(outermost->state->name[name], args, second == NULL ? 3 : 4, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* The chain is through. */
+static int
+close_tape(Function *outermost, Fields *tape, PyObject *request, PyObject *response)
+{
+    PyObject *attributes = PyObject_GenericGetDict(request, NULL);
+    int done = attributes == NULL ? -1 : through(outermost->state, tape, attributes, response, outermost->parts[SIEVES]);
+    Py_XDECREF(attributes);
+    if (done > 0)
+        return 0;
+    if (done == 0)
+        return tell(outermost, N_FOLLOW_ON, tape, response, NULL);
+    PyErr_Clear();
+    return tell(outermost, N_CLOSE, tape, request, response);
 }
 
 static PyObject *
-seam_repr(PyObject *self)
+call_outermost(PyObject *self, PyObject *const *args, size_t given, PyObject *keywords)
 {
-    return PyObject_Repr(((Seam *)self)->pure);
+    Function *outermost = (Function *)self;
+    PyObject *template = PyVectorcall_NARGS(given) == 1 && keywords == NULL ? template_for(outermost, args[0]) : NULL;
+    if (template == NULL)
+        return PyObject_Vectorcall(outermost->pure, args, given, keywords);
+    PyObject *request = args[0], *get_response = outermost->parts[INNER];
+    Fields *tape = open_tape(outermost, request, template);
+    PyObject *token = tape == NULL ? NULL : PyContextVar_Set(outermost->parts[CURRENT], (PyObject *)tape);
+    Py_DECREF(template);
+    if (token == NULL) {
+        note_fault(outermost->parts[NOTE]);
+        Py_XDECREF(tape);
+        return PyObject_CallOneArg(get_response, request);
+    }
+    tape->start = now();
+    PyObject *response = PyObject_CallOneArg(get_response, request);
+    tape->end = now();
+    if (response == NULL) {
+        Caught caught;
+        catch_error(&caught);
+        int told = tell(outermost, N_ABORT, tape, caught.error, NULL);
+        leave_except(&caught);
+        if (told == 0)
+            raise_again(&caught);
+        else
+            drop_error(&caught);
+        PyObject *type, *error, *traceback;
+        PyErr_Fetch(&type, &error, &traceback);
+        if (PyContextVar_Reset(outermost->parts[CURRENT], token) < 0)
+            PyErr_Clear();
+        PyErr_Restore(type, error, traceback);
+    }
+    else if (PyContextVar_Reset(outermost->parts[CURRENT], token) < 0 || close_tape(outermost, tape, request, response) < 0)
+        Py_CLEAR(response);
+    Py_DECREF(token);
+    Py_DECREF(tape);
+    return response;
+}
+
+/* outermost(pure, get_response, chain, middleware, surroundings, recorder, current, way_in_hand, sieves, note, learn_again) */
+static PyObject *
+module_outermost(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    if (given != OUTERMOST_PARTS + 2)
+        return PyErr_Format(PyExc_TypeError, "outermost(): %d arguments are expected, not %zd", OUTERMOST_PARTS + 2, given);
+    Py_ssize_t number = PyLong_AsSsize_t(args[OUTERMOST_PARTS + 1]);
+    if (number < 1)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "nothing is learned every %zd requests", number);
+    return function_of(self, call_outermost, number, args, OUTERMOST_PARTS);
+}
+
+/* -- the end of a request ------------------------------------------------------------------------------------------- */
+
+/* What is done when Django tells that a request is finished, probes/server.py. Its number is that of a batch. */
+enum { QUEUES, END_PARTS };
+
+/* The tape whose response is being closed on this thread, a new reference, or NULL: there is none, or an error is. */
+static PyObject *
+finished(State *state)
+{
+    PyObject *thread = thread_in_hand(state);
+    if (thread == NULL)
+        return NULL;
+    PyObject *found = Py_XNewRef(PyDict_GetItemWithError(state->closing, thread));
+    if (found != NULL && PyDict_DelItem(state->closing, thread) < 0)
+        Py_CLEAR(found);
+    Py_DECREF(thread);
+    if (found != NULL && PyObject_TypeCheck(found, state->fields))
+        ((Fields *)found)->finished_at = now();
+    return found;
+}
+
+/* Is the end of a request told by Django, and not by the server behind ASGI? */
+static int
+is_told_by_django(State *state, Fields *tape)
+{
+    if (tape->transport == Py_None)
+        return 1;
+    PyObject *interface = PyObject_GetAttr(tape->chain, state->name[N_INTERFACE]);
+    int is_wsgi = interface == NULL ? -1 : PyObject_RichCompareBool(interface, state->name[N_WSGI], Py_EQ);
+    Py_XDECREF(interface);
+    return is_wsgi;
+}
+
+/* The tape waits with the others: 1; 0: its like go elsewhere, or there is no room. */
+static int
+let_wait(Function *receiver, Fields *tape)
+{
+    PyObject *diversions = recorders(receiver, QUEUES, N_DIVERSIONS), *waiting = recorders(receiver, QUEUES, N_WAITING);
+    if (diversions == NULL || waiting == NULL || PyObject_Size(diversions) != 0 || !is_room(receiver, QUEUES))
+        return PyErr_Occurred() ? -1 : 0;
+    rest(tape);
+    PyObject *done = PyObject_CallMethodOneArg(waiting, receiver->state->name[N_APPEND], (PyObject *)tape);
+    Py_XDECREF(done);
+    PyObject *asleep = done == NULL ? NULL : recorders(receiver, QUEUES, N_ASLEEP);
+    if (asleep == NULL)
+        return -1;
+    if (asleep == Py_False && PyObject_Size(waiting) != receiver->number)
+        return 1;
+    PyObject *wake = recorders(receiver, QUEUES, N_WAKE);
+    done = wake == NULL ? NULL : PyObject_CallNoArgs(wake);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 1;
 }
 
 static PyObject *
-seam_bound(PyObject *self, PyObject *instance, PyObject *owner)
+call_request_finished(PyObject *self, PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(given), PyObject *Py_UNUSED(keywords))
 {
-    return instance == NULL || instance == Py_None ? Py_NewRef(self) : PyMethod_New(self, instance);
+    Function *receiver = (Function *)self;
+    PyObject *tape = finished(receiver->state), *done = NULL;
+    if (tape == NULL)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    PyObject *running = recorders(receiver, QUEUES, N_RUNNING);
+    int told = running == NULL ? -1 : is_told_by_django(receiver->state, (Fields *)tape);
+    if (told == 1)
+        told = over((Fields *)tape, running);
+    if (told == 1 && (told = let_wait(receiver, (Fields *)tape)) == 0) {
+        PyObject *hand_over = recorders(receiver, QUEUES, N_HAND_OVER);
+        done = hand_over == NULL ? NULL : PyObject_CallOneArg(hand_over, tape);
+        told = done == NULL ? -1 : 1;
+        Py_XDECREF(done);
+    }
+    Py_DECREF(tape);
+    return told < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* request_finished(pure, recorder, batch) */
 static PyObject *
-seam_itself(PyObject *self, PyObject *Py_UNUSED(ignored))
+module_request_finished(PyObject *self, PyObject *const *args, Py_ssize_t given)
 {
-    return Py_NewRef(self);
+    if (given != END_PARTS + 2)
+        return PyErr_Format(PyExc_TypeError, "request_finished(): %d arguments are expected, not %zd", END_PARTS + 2, given);
+    Py_ssize_t number = PyLong_AsSsize_t(args[END_PARTS + 1]);
+    return number == -1 && PyErr_Occurred() ? NULL : function_of(self, call_request_finished, number, args, END_PARTS);
 }
-
-static PyMethodDef seam_methods[] = {
-    {"__copy__", seam_itself, METH_NOARGS, NULL},
-    {"__deepcopy__", seam_itself, METH_O, NULL},
-    {NULL}
-};
-
-static PyType_Slot seam_slots[] = {
-    {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_traverse, seam_traverse},
-    {Py_tp_dealloc, seam_dealloc},
-    {Py_tp_getattro, seam_getattro},
-    {Py_tp_setattro, seam_setattro},
-    {Py_tp_repr, seam_repr},
-    {Py_tp_descr_get, seam_bound},
-    {Py_tp_members, seam_members},
-    {Py_tp_methods, seam_methods},
-    {0, NULL}
-};
-
-static PyType_Spec seam_spec = {
-    .name = "builtins.function",
-    .basicsize = sizeof(Seam),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE
-             | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_METHOD_DESCRIPTOR,
-    .slots = seam_slots,
-};
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
 
@@ -1887,21 +2209,10 @@ module_now(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), Py_ssize
 static PyObject *
 module_finished(PyObject *self, PyObject *const *Py_UNUSED(args), Py_ssize_t given)
 {
-    State *state = PyModule_GetState(self);
     if (given)
         return PyErr_Format(PyExc_TypeError, "finished(): %zd arguments are given", given);
-    PyObject *thread = thread_in_hand(state);
-    if (thread == NULL)
-        return NULL;
-    PyObject *found = Py_XNewRef(PyDict_GetItemWithError(state->closing, thread));
-    if (found != NULL && PyDict_DelItem(state->closing, thread) < 0)
-        Py_CLEAR(found);
-    Py_DECREF(thread);
-    if (found == NULL)
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    if (PyObject_TypeCheck(found, state->fields))
-        ((Fields *)found)->finished_at = now();
-    return found;
+    PyObject *tape = finished(PyModule_GetState(self));
+    return tape == NULL && !PyErr_Occurred() ? Py_NewRef(Py_None) : tape;
 }
 
 static PyObject *
@@ -1918,7 +2229,9 @@ static PyMethodDef module_methods[] = {
     {"now", (PyCFunction)(void (*)(void))module_now, METH_FASTCALL, NULL},
     {"snapshot", snapshot, METH_O, NULL},
     {"outline", (PyCFunction)(void (*)(void))outline_of, METH_FASTCALL, NULL},
-    {"seam", make_seam, METH_VARARGS, NULL},
+    {"seam", (PyCFunction)(void (*)(void))module_seam, METH_FASTCALL, NULL},
+    {"request_finished", (PyCFunction)(void (*)(void))module_request_finished, METH_FASTCALL, NULL},
+    {"outermost", (PyCFunction)(void (*)(void))module_outermost, METH_FASTCALL, NULL},
     {NULL}
 };
 
@@ -1961,8 +2274,8 @@ module_exec(PyObject *self)
     state->way = (PyTypeObject *)PyType_FromModuleAndSpec(self, &way_spec, NULL);
     if (state->way == NULL || PyModule_AddObjectRef(self, "Way", (PyObject *)state->way) < 0)
         return -1;
-    state->seam = (PyTypeObject *)PyType_FromModuleAndSpec(self, &seam_spec, NULL);
-    return state->seam == NULL ? -1 : 0;
+    state->function = (PyTypeObject *)PyType_FromModuleAndSpec(self, &function_spec, NULL);
+    return state->function == NULL ? -1 : 0;
 }
 
 static int
@@ -1976,7 +2289,7 @@ module_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(state->fields);
     Py_VISIT(state->slots);
     Py_VISIT(state->way);
-    Py_VISIT(state->seam);
+    Py_VISIT(state->function);
     return 0;
 }
 
@@ -1990,7 +2303,7 @@ module_clear(PyObject *self)
     Py_CLEAR(state->fields);
     Py_CLEAR(state->slots);
     Py_CLEAR(state->way);
-    Py_CLEAR(state->seam);
+    Py_CLEAR(state->function);
     return 0;
 }
 

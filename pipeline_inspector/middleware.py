@@ -13,21 +13,31 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpResponseBase
 
-from pipeline_inspector import faults
+from pipeline_inspector import compiled, faults
 from pipeline_inspector.probes import layers
 from pipeline_inspector.probes.base import strip
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.attributes import sieves
 from pipeline_inspector.recording.chain import LEARN_AGAIN, LoadedChain
 from pipeline_inspector.recording.moments import END, START
-from pipeline_inspector.recording.tape import Tape, begun, leave, put_down, take
-from pipeline_inspector.recording.transport import AsyncStream, QuietStream, SyncStream, Transport, way_in_hand
+from pipeline_inspector.recording.tape import Tape, begun, current, leave, put_down, take
+from pipeline_inspector.recording.transport import (
+    AsyncStream,
+    QuietStream,
+    SyncStream,
+    Transport,
+    arriving,
+    way_in_hand,
+)
 
 HIDDEN = frozenset(
     {"pipeline_inspector.middleware.OutermostMiddleware", "pipeline_inspector.middleware.InnermostMiddleware"}
 )
 
 Handler = Callable[[Any], Any]
+
+ASK_AGAIN = -1
+"""Stands for the version of the switches where each request is asked."""
 
 
 class Surroundings:
@@ -70,6 +80,11 @@ class Surroundings:
 surroundings = Surroundings()
 
 
+def not_opened(error: Exception) -> None:
+    """There is no tape for a request."""
+    faults.note("middleware: opening the tape", error)
+
+
 class OutermostMiddleware:
     """Opens the tape of a request and closes it. Takes ``get_response``, the whole chain as Django built it."""
 
@@ -81,14 +96,17 @@ class OutermostMiddleware:
             raise MiddlewareNotUsed("placed by the inspector itself; take it out of MIDDLEWARE")
         self.chain = chain
         self.unseen = True
-        self.version = -1
+        self.version = ASK_AGAIN
         self.slots = chain.slots(frozenset())
-        self.for_some = False
         # By the interface: an outermost layer that nobody marked gives a coroutine all the same.
         way = self._async_way if chain.interface == "asgi" else self._sync_way
-        self.handle: Handler = update_wrapper(way(get_response), get_response, updated=())
+        handle: Handler = update_wrapper(way(get_response), get_response, updated=())
         # Who walks along the chain comes from here where it would come from what Django made.
-        self.handle.__dict__ = {**getattr(get_response, "__dict__", {}), "_pipeline_inspector": True}
+        handle.__dict__ = {**getattr(get_response, "__dict__", {}), "_pipeline_inspector": True}
+        if compiled.half is not None and chain.interface == "wsgi":
+            parts = self, surroundings, vars(recorder), current, arriving, sieves, not_opened, LEARN_AGAIN
+            handle = compiled.half.outermost(handle, get_response, chain, *parts)
+        self.handle = handle
 
     def __call__(self, request: Any) -> Any:
         return self.handle(request)
@@ -155,19 +173,14 @@ class OutermostMiddleware:
             chain = self.chain
             template, off = self.slots
             control_version = surroundings.control_version  # an attribute of no class costs less to call by a name
-            if control_version() != self.version or self.for_some:
+            if control_version() != self.version:
                 template, off = self.read_toggles(request)
             if not off and len(recorder.waiting) >= recorder.room and recorder.full():
                 return None
             number = next(recorder.numbers)
             tape = begun(chain, template, number, request, off)
-            if chain.learning > 0 or not number % LEARN_AGAIN:
-                chain.learning -= 1
-                tape.learning = True
-                tape.keep_all()
-            elif chain.watched:
-                tape.watched = chain.watched
-                tape.keep_all()
+            if chain.learning > 0 or chain.watched or not number % LEARN_AGAIN:
+                self.learn(tape)
             way = way_in_hand()
             if (
                 way is not None
@@ -179,11 +192,23 @@ class OutermostMiddleware:
             request._pipeline_tape = tape
             recorder.running[number] = tape
         except Exception as error:
-            faults.note("middleware: opening the tape", error)
+            not_opened(error)
             return None
         if self.unseen:
             self.tell_first()
         return tape
+
+    @staticmethod
+    def learn(tape: Tape) -> None:
+        """``tape`` is one of those whose attributes are kept at every boundary, to learn what its chain does with them; or
+        some of them are watched."""
+        chain = tape.chain
+        if chain.learning > 0 or not tape.number % LEARN_AGAIN:
+            chain.learning -= 1
+            tape.learning = True
+        else:
+            tape.watched = chain.watched
+        tape.keep_all()
 
     def tell_first(self) -> None:
         """The chain's first request is in hand."""
@@ -201,20 +226,29 @@ class OutermostMiddleware:
         try:
             version = surroundings.control_version()
             mine = self.chain.slots(surroundings.layers_off(request))
-            self.for_some = surroundings.any_browsers()
+            for_some = surroundings.any_browsers()
         except Exception as error:
             faults.note("middleware: reading the switches", error)
             return self.slots
-        if not self.for_some:
-            self.slots = mine
-        self.version = version
+        if for_some:
+            self.version = ASK_AGAIN
+        else:
+            self.slots, self.version = mine, version
         return mine
 
     def close(self, tape: Tape, request: Any, response: Any) -> None:
         """The chain is through: note the answer, and be told when it has been sent."""
         try:
-            if tape.through(request.__dict__, response, sieves):
-                return
+            done = tape.through(request.__dict__, response, sieves)
+        except Exception as error:
+            self.not_closed(tape, response, error)
+        else:
+            if not done:
+                self.follow_on(tape, response)
+
+    def follow_on(self, tape: Tape, response: Any) -> None:
+        """The chain is through, but ``response`` not noted whole: the rest."""
+        try:
             if response.streaming:
                 tape.streaming = True
                 self.follow(tape, response)
@@ -223,9 +257,14 @@ class OutermostMiddleware:
                 tape.body_bytes = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
             response._resource_closers.append(tape.sent)
         except Exception as error:
-            if isinstance(response, HttpResponseBase):
-                faults.note("middleware: closing the tape", error)
-            recorder.finish(tape)
+            self.not_closed(tape, response, error)
+
+    @staticmethod
+    def not_closed(tape: Tape, response: Any, error: Exception) -> None:
+        """The tape could not be closed. What a chain answers instead of a response has nothing to be closed at."""
+        if isinstance(response, HttpResponseBase):
+            faults.note("middleware: closing the tape", error)
+        recorder.finish(tape)
 
     @staticmethod
     def follow(tape: Tape, response: Any) -> None:

@@ -21,6 +21,7 @@ from pipeline_inspector.page import door
 from pipeline_inspector.probes import access_log, install, loader, paths, server, startup
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.chain import LoadedChain
+from pipeline_inspector.recording.outlets import Outlets
 from pipeline_inspector.recording.redaction import Redactor
 from pipeline_inspector.recording.sealing import Sealer
 from pipeline_inspector.records import Process
@@ -83,7 +84,7 @@ def connect() -> None:
     if not isinstance(middleware.surroundings, Surroundings):
         middleware.surroundings = Surroundings()
         setting_changed.connect(_setting_changed, dispatch_uid="pipeline_inspector.wiring")
-    recorder.connect(recorder.Outlets(sealer, configured.store, live.publish, process))
+    recorder.connect(Outlets(sealer, configured.store, live.publish, process))
     _put_in()
 
 

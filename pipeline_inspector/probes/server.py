@@ -177,3 +177,7 @@ def _finished(signal: Any, sender: Any, **_: Any) -> None:
     tape = finished()
     if tape is not None and (tape.chain.interface == "wsgi" or tape.transport is None):
         recorder.finish(tape)
+
+
+if compiled.half is not None:
+    _finished = compiled.half.request_finished(_finished, vars(recorder), recorder.BATCH)

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline_inspector import clock, faults
 from pipeline_inspector.recording import pacing
 from pipeline_inspector.recording.chain import LoadedChain
+from pipeline_inspector.recording.outlets import Outlets
 from pipeline_inspector.recording.tape import Tape
-from pipeline_inspector.records import Plan, Process, Sealed, Summary
+from pipeline_inspector.records import Process, Sealed, Summary
 
 BATCH = 64
 MOST = 1000
@@ -44,63 +45,17 @@ NOT_CLOSED_AFTER = 10.0
 STUCK_AFTER = 5
 
 
-class Sealing(Protocol):
-    """What the recorder needs of a sealer."""
-
-    def seal(self, tape: Tape) -> Sealed:
-        """The tape as plain data."""
-
-    def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
-        """The rows of running requests."""
-
-
-class Keeping(Protocol):
-    """What the recorder needs of a store."""
-
-    def append(self, batch: list[Sealed]) -> int:
-        """Keep the batch."""
-
-    def put_plan(self, plan: Plan) -> None:
-        """Keep a chain."""
-
-    def put_process(self, process: Process) -> None:
-        """Keep what is known of this process."""
-
-    def put_running(self, process: str, rows: list[Summary]) -> None:
-        """Replace the rows of running requests."""
-
-    def put_faults(self, process: str, faults: list[faults.Fault]) -> None:
-        """Replace what failed."""
-
-    def watched(self) -> bool:
-        """Does anybody look?"""
-
-
-class Outlets:
-    """Where the recorder's work goes: given once by the wiring, asked for when it is needed."""
-
-    def __init__(
-        self,
-        sealer: Callable[[], Sealing],
-        store: Callable[[], Keeping],
-        publish: Callable[[int], None],
-        process: Callable[[], Process],
-    ) -> None:
-        self.sealer = sealer
-        self.store = store
-        self.publish = publish
-        self.process = process
-
-
 numbers = count(1)
 running: dict[int, Tape] = {}
 
 waiting: deque[Tape] = deque()
 """Tapes of requests that are over, oldest first, until they are sealed."""
 _chains: deque[LoadedChain] = deque(maxlen=100)
-_diverted: list[deque[Tape]] = []
+diversions: list[deque[Tape]] = []
+"""Where finished tapes go instead: to the last of these."""
 _wake = threading.Event()
-_idle = False
+asleep = True
+"""Whoever hands over a tape is to wake the thread: it sleeps until then, or there is none yet."""
 _dropped = 0
 room = pacing.QUEUE_LIMIT
 """So many may wait now. Who is asked in every request looks by itself whether so many do, and calls ``full()`` only then."""
@@ -119,7 +74,7 @@ def connect(outlets: Outlets) -> None:
 def full() -> bool:
     """There is no ``room``: is another request left out, and counted? Not where tapes are diverted, which do not wait."""
     global _dropped
-    if _diverted:
+    if diversions:
         return False
     _dropped += 1
     faults.note("recorder: queue", "it is full: more requests come in than can be recorded, and some are not")
@@ -128,27 +83,35 @@ def full() -> bool:
 
 def finish(tape: Tape) -> None:
     """A request is over; the first call counts. Appends and returns; never raises."""
-    if not tape.over(running):
-        return
-    if _diverted:
-        _diverted[-1].append(tape)
+    if tape.over(running):
+        hand_over(tape)
+
+
+def hand_over(tape: Tape) -> None:
+    """The ``tape`` of a request that is over goes where such tapes go."""
+    if diversions:
+        diversions[-1].append(tape)
         return
     if len(waiting) >= room and full():
         clear(tape)
         return
     tape.rest()
     waiting.append(tape)
-    if _idle or len(waiting) == BATCH:
-        _wake.set()
-    elif _thread is None:
+    if asleep or len(waiting) == BATCH:
+        wake()
+
+
+def wake() -> None:
+    """There is something to do for the thread."""
+    _wake.set()
+    if _thread is None:
         _start()
 
 
 def loaded(chain: LoadedChain) -> None:
     """A handler loaded its chain: describe and keep it soon."""
     _chains.append(chain)
-    _start()
-    _wake.set()
+    wake()
 
 
 def dropped() -> int:
@@ -160,11 +123,11 @@ def dropped() -> int:
 def diverted() -> Iterator[deque[Tape]]:
     """While the block runs, finished tapes go to the yielded deque instead of the store."""
     kept: deque[Tape] = deque()
-    _diverted.append(kept)
+    diversions.append(kept)
     try:
         yield kept
     finally:
-        _diverted.remove(kept)
+        diversions.remove(kept)
 
 
 def settle() -> None:
@@ -178,9 +141,8 @@ def flush(patience: float = 20.0) -> bool:
     """Wait until everything finished so far is in the store, ``patience`` seconds at most; False: it is not, or there is no
     thread to do it."""
     deadline = time.monotonic() + patience
-    if (waiting or _chains) and _thread is None:
-        _start()
-    _wake.set()
+    if waiting or _chains:
+        wake()
     while (waiting or _chains or _busy.is_set()) and _thread is not None and time.monotonic() < deadline:
         _wake.set()
         time.sleep(0.002)
@@ -205,7 +167,9 @@ def _start() -> None:
 
 
 def _run() -> None:
+    global asleep
     me = threading.current_thread()
+    asleep = False
     try:
         keeper = Keeper()
         while _thread is me:
@@ -222,9 +186,9 @@ def _run() -> None:
 
 def _end(thread: threading.Thread) -> None:
     """The next finished request starts another thread."""
-    global _thread, _idle
+    global _thread, asleep
     if _thread is thread:
-        _thread, _idle = None, False
+        _thread, asleep = None, True
 
 
 def _complaint() -> faults.Fault | None:
@@ -283,7 +247,7 @@ class Keeper:
         self._sleep(worked=worked, watched=watched, rest=max(self._pace.rest, spent if running else 0))
 
     def _sleep(self, *, worked: int, watched: bool, rest: float) -> None:
-        global _idle
+        global asleep
         if worked or self._sealed:
             if rest < PAUSE and len(waiting) < BATCH:
                 _wake.wait(PAUSE)  # one sleep, not two: after each the interpreter must be won back from busy threads
@@ -291,10 +255,10 @@ class Keeper:
                 time.sleep(rest)
             _wake.clear()
             return
-        _idle = True
+        asleep = True
         if not waiting and not _chains:
             _wake.wait(0.1 if watched else IDLE)
-        _idle = False
+        asleep = False
         if _wake.is_set():
             _wake.clear()
             time.sleep(PAUSE)
@@ -402,8 +366,8 @@ def _take(queue: deque[Tape], most: int) -> Iterable[Tape]:
 
 
 def _after_fork() -> None:
-    global _thread, _starting, _idle, _turn_began
-    _thread, _idle, _turn_began = None, False, 0
+    global _thread, _starting, asleep, _turn_began
+    _thread, asleep, _turn_began = None, True, 0
     _starting = threading.Lock()
     _wake.clear()
     _busy.clear()

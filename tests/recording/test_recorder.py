@@ -18,6 +18,7 @@ from django.test import RequestFactory
 
 from pipeline_inspector import wiring
 from pipeline_inspector.recording import recorder
+from pipeline_inspector.recording.outlets import Outlets
 from pipeline_inspector.records import Plan, Process, Sealed, Summary
 from pipeline_inspector.store.memory import MemoryStore
 from pipeline_inspector.testing import record_pipeline
@@ -130,7 +131,7 @@ def test_the_chain_of_a_running_first_request_is_kept_before_its_row() -> None:
             kept.extend(f"row of {row.plan_id}" for row in rows)
 
     store = Store(lambda: 10)
-    outlets = recorder.Outlets(wiring.sealer, lambda: store, lambda seq: None, wiring.process)
+    outlets = Outlets(wiring.sealer, lambda: store, lambda seq: None, wiring.process)
     keeper = recorder.Keeper()
 
     def view(request: Any) -> Any:
@@ -146,7 +147,7 @@ def test_the_chain_of_a_running_first_request_is_kept_before_its_row() -> None:
 
 def test_a_response_that_no_server_closes_is_recorded_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore(lambda: 10)
-    outlets = recorder.Outlets(wiring.sealer, lambda: store, lambda seq: None, wiring.process)
+    outlets = Outlets(wiring.sealer, lambda: store, lambda seq: None, wiring.process)
     with site([order(Spec("T0", "mixin"))]), record_pipeline() as records:
         WSGIHandler()(RequestFactory()._base_environ(PATH_INFO="/"), lambda *_: None)
         recorder.Keeper()._housekeep(outlets)
@@ -171,7 +172,7 @@ def test_what_is_known_of_the_process_is_kept_before_the_records_that_it_made() 
 
     before = msgspec.structs.replace(wiring.process(), id="before")
     told = [before, before, msgspec.structs.replace(before, id="after its first request")]
-    outlets = recorder.Outlets(wiring.sealer, lambda: Store(lambda: 10), lambda seq: None, lambda: told.pop(0))
+    outlets = Outlets(wiring.sealer, lambda: Store(lambda: 10), lambda seq: None, lambda: told.pop(0))
     keeper = recorder.Keeper()
     with site([]), recorder.diverted() as tapes:
         for _ in range(3):
