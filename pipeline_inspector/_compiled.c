@@ -1722,6 +1722,13 @@ raise_again(Caught *caught)
     drop_error(caught);
 }
 
+/* Is the error in hand one that passes, such as an interrupt, for it is no fault of our own? */
+static int
+is_interrupt(void)
+{
+    return !PyErr_ExceptionMatches(PyExc_Exception);
+}
+
 /* An error of our own is in hand: have it noted, and forget it. */
 static void
 note_fault(PyObject *fault)
@@ -1870,26 +1877,31 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
     Place *place = &((Slots *)slots)->places[seam->number];
     if (!is_as_wide(tape, attributes)) {
         PyObject *kept = look(seam->state, tape, attributes);
-        if (kept == NULL || put(place, ATTRIBUTES_IN, kept) < 0)
+        if ((kept == NULL || put(place, ATTRIBUTES_IN, kept) < 0) && !is_interrupt())
             note_fault(seam->parts[FAULT]);
         Py_XDECREF(kept);
     }
-    place->stamps[ENTRY] = now();
-    PyObject *response = answer_to(seam->state, seam->parts[CALLED], request);
-    if (response == NULL)
-        response = answer_error(seam, request, tape);
+    PyObject *response = NULL;
+    if (!PyErr_Occurred()) {
+        place->stamps[ENTRY] = now();
+        response = answer_to(seam->state, seam->parts[CALLED], request);
+        if (response == NULL)
+            response = answer_error(seam, request, tape);
+    }
     if (response != NULL) {
         place->stamps[EXIT] = now();
-        if (write_down(seam, tape, place, attributes, response) < 0) {
+        if (write_down(seam, tape, place, attributes, response) < 0 && !is_interrupt()) {
             PyErr_Clear();
             PyObject *base = PyLong_FromSsize_t(seam->number * STRIDE), *done = NULL;
             if (base != NULL)
                 done = PyObject_CallFunctionObjArgs(seam->parts[LEFT], tape, slots, base, attributes, response, NULL);
-            if (done == NULL)
+            if (done == NULL && !is_interrupt())
                 note_fault(seam->parts[FAULT]);
             Py_XDECREF(done);
             Py_XDECREF(base);
         }
+        if (PyErr_Occurred())
+            Py_CLEAR(response);
     }
     Py_DECREF(slots);
     Py_DECREF(tape);
@@ -1967,7 +1979,7 @@ is_room(Function *function, int part)
     return waiting != NULL && PyObject_Size(waiting) < PyLong_AsSsize_t(room);
 }
 
-/* The template for the slots of an ordinary request, a new reference; NULL: the counterpart is to do the work. */
+/* The template for the slots of an ordinary request, a new reference; NULL: the counterpart is to do the work, or an error. */
 static PyObject *
 template_for(Function *outermost, PyObject *request)
 {
@@ -1981,7 +1993,7 @@ template_for(Function *outermost, PyObject *request)
             template = Py_NewRef(PyTuple_GET_ITEM(slots, 0));
         Py_XDECREF(slots);
     }
-    if (template == NULL)
+    if (PyErr_Occurred() && !is_interrupt())
         PyErr_Clear();
     return template;
 }
@@ -2030,6 +2042,8 @@ open_tape(Function *outermost, PyObject *request, PyObject *template)
 failed:
     Py_XDECREF(number);
     Py_XDECREF(tape);
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_RuntimeError, "there are no more numbers for tapes");
     return NULL;
 }
 
@@ -2054,6 +2068,8 @@ close_tape(Function *outermost, Fields *tape, PyObject *request, PyObject *respo
         return 0;
     if (done == 0)
         return tell(outermost, N_FOLLOW_ON, tape, response, NULL);
+    if (is_interrupt())
+        return -1;
     PyErr_Clear();
     return tell(outermost, N_CLOSE, tape, request, response);
 }
@@ -2064,14 +2080,16 @@ call_outermost(PyObject *self, PyObject *const *args, size_t given, PyObject *ke
     Function *outermost = (Function *)self;
     PyObject *template = PyVectorcall_NARGS(given) == 1 && keywords == NULL ? template_for(outermost, args[0]) : NULL;
     if (template == NULL)
-        return PyObject_Vectorcall(outermost->pure, args, given, keywords);
+        return PyErr_Occurred() ? NULL : PyObject_Vectorcall(outermost->pure, args, given, keywords);
     PyObject *request = args[0], *get_response = outermost->parts[INNER];
     Fields *tape = open_tape(outermost, request, template);
     PyObject *token = tape == NULL ? NULL : PyContextVar_Set(outermost->parts[CURRENT], (PyObject *)tape);
     Py_DECREF(template);
     if (token == NULL) {
-        note_fault(outermost->parts[NOTE]);
         Py_XDECREF(tape);
+        if (is_interrupt())
+            return NULL;
+        note_fault(outermost->parts[NOTE]);
         return PyObject_CallOneArg(get_response, request);
     }
     tape->start = now();
