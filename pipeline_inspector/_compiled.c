@@ -1,7 +1,8 @@
-/* The compiled half of the request path: the slots and the fields of a tape, and the sync seam between two layers.
+/* The compiled half of the request path: the slots and the fields of a tape, the sync seam between two layers, what is done
+   around a sync chain, and at the end of a request.
 
-   Each does what its Python counterpart does (recording/fields.py, probes/layers.py) in the ordinary case, without a Python
-   frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or a response of an odd shape,
+   Each does what its Python counterpart does (recording/fields.py, probes/layers.py, middleware.py, probes/server.py) in the
+   ordinary case, without a Python frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or a response of an odd shape,
    is given to the counterpart. Of a request nothing is kept here for the next, save the names and kinds of its attributes. */
 
 #define PY_SSIZE_T_CLEAN
