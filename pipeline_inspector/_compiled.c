@@ -2,8 +2,9 @@
    around a sync chain, and at the end of a request.
 
    Each does what its Python counterpart does (recording/fields.py, probes/layers.py, middleware.py, probes/server.py) in the
-   ordinary case, without a Python frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or a response of an odd shape,
-   is given to the counterpart. Of a request nothing is kept here for the next, save the names and kinds of its attributes. */
+   ordinary case, without a Python frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or
+   a response of an odd shape, is given to the counterpart. Of a request nothing is kept here for the next, save the names and
+   kinds of its attributes. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -2240,7 +2241,24 @@ snapshot(PyObject *self, PyObject *response)
     return snapshot_of(PyModule_GetState(self), response);
 }
 
+/* current_frames(): sys._current_frames() with the collector at rest, as recording/frames.py tells. Nobody else runs meanwhile. */
+static PyObject *
+module_current_frames(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
+{
+    PyObject *asked = PySys_GetObject("_current_frames");
+    if (asked == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "this Python does not tell where threads are: it has no sys._current_frames");
+    Py_INCREF(asked);
+    int collects = PyGC_Disable();
+    PyObject *frames = PyObject_CallNoArgs(asked);
+    if (collects)
+        PyGC_Enable();
+    Py_DECREF(asked);
+    return frames;
+}
+
 static PyMethodDef module_methods[] = {
+    {"current_frames", module_current_frames, METH_NOARGS, NULL},
     {"handed_out", module_handed_out, METH_O, NULL},
     {"finished", (PyCFunction)(void (*)(void))module_finished, METH_FASTCALL, NULL},
     {"arrived", (PyCFunction)(void (*)(void))module_arrived, METH_FASTCALL, NULL},

@@ -1,6 +1,10 @@
 """Where the user's own code stands on a stack, and how a traceback looks without us."""
 
+import gc
+import os
 import sys
+import threading
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
@@ -9,7 +13,7 @@ from typing import Any
 import django
 
 import pipeline_inspector
-from pipeline_inspector import faults
+from pipeline_inspector import compiled, faults
 
 OURS = str(Path(pipeline_inspector.__file__).parent) + "/"
 DJANGO = str(Path(django.__file__).parent) + "/"
@@ -27,11 +31,36 @@ _FILES_KEPT = 10_000
 _lines: dict[tuple[int, int], tuple[CodeType, int]] = {}
 
 
+def pure_current_frames() -> dict[int, FrameType]:
+    """``sys._current_frames()`` with Python's collector at rest: what that calls may wait for a lock that the interpreter
+    holds meanwhile, and all threads would wait for ever with it (CPython's issue 106883)."""
+    with _resting:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()
+        finally:
+            if collects:
+                gc.enable()
+
+
+current_frames: Callable[[], dict[int, FrameType]] = getattr(compiled.half, "current_frames", pure_current_frames)
+
+_resting = threading.Lock()
+"""Whoever holds it has the collector rest. A process is not forked meanwhile: its child would never collect."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_resting.acquire, after_in_parent=_resting.release, after_in_child=_resting.release)
+
+
 def stacks() -> dict[int, FrameType]:
     """Where the other threads are, by their number. Without the one that asks: its own frame among its own variables is a
     cycle. By the frame, as under gevent a thread is told another number."""
     asking = id(sys._getframe())
-    return {number: frame for number, frame in sys._current_frames().items() if id(frame) != asking}
+    return {
+        number: frame
+        for number, frame in current_frames().items()
+        if id(frame) != asking and id(frame.f_back) != asking  # what asks may be a function in Python
+    }
 
 
 def users_place(frame: Any) -> tuple[CodeType | None, int]:

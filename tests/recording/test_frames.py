@@ -1,12 +1,16 @@
 """Where the user's own code stands on a stack."""
 
 import json
+import os
+import subprocess
 import sys
 import threading
 from typing import Any
 
+import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
+from pipeline_inspector import compiled
 from pipeline_inspector.recording.frames import line_at, users_place
 
 
@@ -60,3 +64,38 @@ def test_nobody_is_looked_for_beyond_eighty_frames() -> None:
     assert code.co_name == "test_nobody_is_looked_for_beyond_eighty_frames"
     assert line_at(code, place) == line
     assert deep["go"](90) == (None, 0)
+
+
+ASKING = """
+import gc, os, sys, threading
+from pipeline_inspector.recording import frames
+class Held: pass
+def garbage():
+    held = Held()
+    held.itself, held.here = held, threading.local()
+    held.here.number = 1
+ended = threading.Event()
+for _ in range(30):
+    threading.Thread(target=ended.wait, daemon=True).start()
+gc.set_threshold(20, 1, 1)
+for _ in range(2000):
+    garbage()
+    assert len(frames.stacks()) == 30
+assert gc.isenabled()
+gc.disable()
+frames.stacks()
+assert not gc.isenabled()
+gc.enable()
+if child := os.fork():
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    frames.stacks()
+    os._exit(0 if gc.isenabled() else 1)
+"""
+
+
+@pytest.mark.parametrize("pure", ["", "1"])
+def test_whoever_asks_where_threads_are_never_waits_for_the_collector(pure: str) -> None:
+    environment = {**os.environ, compiled.PURE: pure}
+    asked = subprocess.run([sys.executable, "-c", ASKING], env=environment, timeout=60, capture_output=True, text=True)
+    assert (asked.returncode, asked.stderr) == (0, "")
