@@ -11,7 +11,7 @@ PYTEST_ARGS ?= --numprocesses 3 --dist loadfile --reruns 1 --rerun-show-tracebac
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
 SITE := http://127.0.0.1:$(PORT)
-BUILT_FROM := pyproject.toml hatch_build.py pipeline_inspector/_compiled.c
+BUILT_FROM := pyproject.toml hatch_build.py $(wildcard pipeline_inspector/compiled_half/*)
 
 # What these test is there twice: compiled, and in Python for where it is not.
 OF_BOTH_HALVES := tests/scenarios tests/recording tests/probes/test_layers.py tests/test_identity.py

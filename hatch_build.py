@@ -15,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.errors import BaseError, CCompilerError
 
-SOURCE = "pipeline_inspector/_compiled.c"
+SOURCE = "pipeline_inspector/compiled_half/module.c"
 
 
 class CompilingHook(BuildHookInterface[Any]):

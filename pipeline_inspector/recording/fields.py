@@ -1,4 +1,4 @@
-"""The fields of a tape, and what writes those that boundaries write. ``_compiled.c`` holds the same once more, compiled."""
+"""The fields of a tape, and what writes those that boundaries write. ``compiled_half/`` does the same in C."""
 
 from collections.abc import Callable, Mapping
 from itertools import chain as chained

@@ -20,4 +20,4 @@ EVENT_LIMIT = 4000
 QUERIES_KEPT = 1000
 
 QUERY, TEMPLATE, CACHE, LOG, HOOK, RENDER, AGAIN = range(7)
-"""``_compiled.c`` counts them in the same way."""
+"""``compiled_half/`` counts them in the same way."""

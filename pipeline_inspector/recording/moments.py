@@ -1,5 +1,5 @@
-"""The moments of a tape and of a request's way, by number: ``stamp(END)`` writes down that it is now. ``_compiled.c`` counts
-them in the same way."""
+"""The moments of a tape and of a request's way, by number: ``stamp(END)`` writes down that it is now. ``compiled_half/``
+counts the same."""
 
 OF_TAPE = (
     *("start", "end", "closed_at", "finished_at", "resolve_start", "resolve_end"),

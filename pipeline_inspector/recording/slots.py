@@ -1,4 +1,4 @@
-"""The places of a tape's slots: ``STRIDE`` for the core and for each layer. ``_compiled.c`` counts them in the same way."""
+"""The places of a tape's slots: ``STRIDE`` for the core and for each layer. ``compiled_half/`` counts the same."""
 
 STRIDE = 9
 ENTRY, EXIT, HOP_START, HOP_END, ATTRIBUTES_IN, STATUS, HEADERS, ATTRIBUTES_OUT, COOKIES = range(STRIDE)

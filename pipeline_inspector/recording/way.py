@@ -1,4 +1,4 @@
-"""The stamps of the way between server and handler for one request. ``_compiled.c`` holds the same once more, compiled."""
+"""The stamps of the way between server and handler for one request. ``compiled_half/`` does the same in C."""
 
 from typing import TYPE_CHECKING, Any
 
