@@ -76,6 +76,16 @@ def told() -> list[str]:
     return [f"{fault.where}: {fault.message}" for fault in faults.seen()]
 
 
+def end_of_recorder_thread() -> None:
+    """The recorder thread comes to its end; who finishes a request next and finds it asleep starts another."""
+    thread, recorder._thread = recorder._thread, None
+    if thread is not None:
+        recorder._wake.set()
+        thread.join(10)
+        assert not thread.is_alive()
+    recorder.asleep = True
+
+
 def answer_and_record(handler: Any, path: str) -> tuple[Answer | str, Any]:
     """What a request of ``path`` gives, or raises, and its record without what differs from request to request."""
     with record_pipeline() as records:
@@ -145,6 +155,7 @@ def test_requests_without_room_are_counted_and_answered(met: Met, monkeypatch: p
 def test_whoever_hands_over_a_tape_wakes_the_thread_that_sleeps(met: Met, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = met.handler()
     woken: list[int] = []
+    end_of_recorder_thread()
     with monkeypatch.context() as alone:
         alone.setattr(recorder, "diversions", [])
         alone.setattr(recorder, "waiting", deque())
