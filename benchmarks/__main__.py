@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks import sockets_load
 from benchmarks.peers import PYTHON, ROOT, environment, prepare, scratch, subjects
@@ -21,6 +22,15 @@ OTHERS = "What the page costs is measured by itself: python -m benchmarks.page, 
 COUNTS = (1_000, 10_000, 50_000)
 
 
+Pair = tuple[float, float]
+"""What the bare site took, and another one beside it."""
+
+
+def in_turn(tools: list[str]) -> list[str]:
+    """The tools beside the bare site, in the order of their turns: what adds little has more of them."""
+    return [tool for tool in tools[1:] for _ in range(3 if tool in ("floor", "inspector") else 1)]
+
+
 def rows(head: list[str], body: list[list[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *body]
@@ -28,49 +38,65 @@ def rows(head: list[str], body: list[list[str]]) -> str:
 
 
 def in_process(tools: list[str], cases: tuple[str, ...], interface: str, rounds: int, seconds: float) -> str:
-    """Added time by tool and case. Each figure is the median over rounds of what a turn took more than the bare site's turn
-    beside it: the machine may be slower in one round than in another."""
-    wall: dict[tuple[str, str], list[float]] = {}
-    cpu: dict[tuple[str, str], list[float]] = {}
+    """Added time by tool and case. Each figure is the median over pairs of turns: the bare site's, and right
+    after it the tool's, because the machine may be slower in one minute than in another."""
+    wall: dict[tuple[str, str], list[Pair]] = {}
+    cpu: dict[tuple[str, str], list[Pair]] = {}
     with subjects(tools) as running:
         for _ in range(rounds):
             for case in cases:
-                for tool, subject in running.items():
-                    answer = subject.ask(interface, case, seconds)
-                    wall.setdefault((tool, case), []).append(answer["median_us"])
-                    cpu.setdefault((tool, case), []).append(answer["cpu_us"])
+                for tool in in_turn(tools):
+                    bare, here = (running[one].ask(interface, case, seconds) for one in ("bare", tool))
+                    wall.setdefault((tool, case), []).append((bare["median_us"], here["median_us"]))
+                    cpu.setdefault((tool, case), []).append((bare["cpu_us"], here["cpu_us"]))
     stock = "eight stock layers" if "eight stock layers" in cases else cases[0]
-    body = []
-    for tool in tools:
+    body = [["bare", *(f"{_bare(wall, case)} µs" for case in cases), f"{_bare(cpu, stock)} µs"]]
+    for tool in tools[1:]:
         line = [tool]
         for case in cases:
-            more, times = _beside(wall[tool, case], wall["bare", case])
-            line.append(f"{_middle(wall[tool, case])} µs" if tool == "bare" else f"{more:+,.0f} µs ×{times:.2f}")
-        more, _ = _beside(cpu[tool, stock], cpu["bare", stock])
-        line.append(f"{_middle(cpu[tool, stock])} µs" if tool == "bare" else f"{more:+,.0f} µs")
-        body.append(line)
+            more, times = _beside(wall[tool, case])
+            line.append(f"{more:+,.0f} µs ×{times:.2f}")
+        more, _ = _beside(cpu[tool, stock])
+        body.append([*line, f"{more:+,.0f} µs"])
     return rows(["", *cases, f"CPU of the process ({stock})"], body)
+
+
+def _bare(pairs: dict[tuple[str, str], list[Pair]], case: str) -> str:
+    return _middle([bare for (_, of), both in pairs.items() if of == case for bare, _ in both])
 
 
 def _middle(values: list[float]) -> str:
     return f"{statistics.median(values):,.0f}"
 
 
-def _beside(here: list[float], bare: list[float]) -> tuple[float, float]:
+def _beside(pairs: list[Pair]) -> tuple[float, float]:
     """The median difference, and the median ratio, of turns that were taken one after the other."""
-    both = list(zip(here, bare, strict=True))
-    return statistics.median(one - other for one, other in both), statistics.median(one / other for one, other in both)
+    return statistics.median(here - bare for bare, here in pairs), statistics.median(
+        here / bare for bare, here in pairs
+    )
+
+
+def path_alone() -> str:
+    """What the request path adds with no recorder beside it."""
+    found = _told_by("alone")
+    body = []
+    for kind, by_path in found.items():
+        told = [
+            f"{took:.0f} µs" if kind == "bare" else f"{more:+.1f} µs ×{ratio:.2f}"
+            for took, more, ratio in by_path.values()
+        ]
+        body.append([kind, *told])
+    return rows(["", *found["bare"]], body)
 
 
 def over_sockets(tools: list[str], rounds: int, seconds: float) -> str:
     """Requests per second as a ratio to the bare site, and how many of them the inspector records at that rate."""
-    found = {interface: sockets_load.rates(tools, interface, rounds, seconds) for interface in ("wsgi", "asgi")}
-    body = []
-    for tool in tools:
+    found = [sockets_load.rates(tools, interface, in_turn, rounds, seconds) for interface in ("wsgi", "asgi")]
+    body = [["bare", *(_middle([bare for both in pairs.values() for bare, _ in both]) for pairs, _ in found)]]
+    for tool in tools[1:]:
         line = [tool]
-        for rates, recorded in found.values():
-            _, ratio = _beside(rates[tool], rates["bare"])
-            line.append(_middle(rates[tool]) + ("" if tool == "bare" else f" ×{ratio:.2f}"))
+        for pairs, recorded in found:
+            line.append(f"{_middle([here for _, here in pairs[tool]])} ×{_beside(pairs[tool])[1]:.2f}")
             if tool == "inspector":
                 line[-1] += f", {recorded:.0%} of them recorded"
         body.append(line)
@@ -118,17 +144,17 @@ def where_it_goes() -> str:
     return rows(["part", "costs"], [[part, f"{costs:.1f} µs"] for part, costs in _told_by("parts").items()])
 
 
-def _told_by(module: str) -> dict[str, float]:
+def _told_by(module: str) -> dict[str, Any]:
     command = [PYTHON, "-m", f"benchmarks.{module}"]
     told = subprocess.run(command, env=environment(), cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    found: dict[str, float] = json.loads(told)
+    found: dict[str, Any] = json.loads(told)
     return found
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=OTHERS)
-    parser.add_argument("--rounds", type=int, default=15, help="how often each configuration has its turn")
+    parser.add_argument("--rounds", type=int, default=7, help="how often each configuration has its turns")
     parser.add_argument("--seconds", type=float, default=0.05, help="how long one turn takes")
     parser.add_argument("--tools", nargs="*", default=list(TOOLS), help="with bare first")
     parser.add_argument("--short", action="store_true", help="fewer requests for memory")
@@ -147,6 +173,7 @@ def main() -> None:
         f"Python {platform.python_version()}, {platform.system()}, {rounds} rounds, the {half} half of the request path; "
         "`make bench` measures anew.\n"
     )
+    tell("### The request path alone, eight stock layers\n\n" + path_alone())
     tell("### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds))
     beside = [tool for tool in tools if tool in ("bare", "floor", "inspector")]
     tell("### In process, Django's test client\n\n" + in_process(beside, TABLE[1:2], "client", rounds, seconds))
@@ -155,7 +182,7 @@ def main() -> None:
         "### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", max(2, rounds // 4), seconds)
     )
     tell("### Each query and each template\n\n" + one_more())
-    tell("### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 2), 2))
+    tell("### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 3), 2))
     tell("### Memory\n\n" + memory(COUNTS[:2] if chosen.short else COUNTS))
     tell("### Start-up\n\n" + start_up(tools, max(2, rounds // 2)))
     tell("### Where each microsecond of the request path goes\n\n" + where_it_goes())

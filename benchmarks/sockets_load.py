@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -78,9 +78,12 @@ def wrk(url: str, seconds: float, connections: int = 8) -> float:
     return float(found[1])
 
 
-def rates(tools: list[str], interface: str, rounds: int, seconds: float) -> tuple[dict[str, list[float]], float]:
-    """Requests per second by tool, one figure per round; and the part of its requests that the inspector recorded."""
-    found: dict[str, list[float]] = {tool: [] for tool in tools}
+def rates(
+    tools: list[str], interface: str, in_turn: Callable[[list[str]], list[str]], rounds: int, seconds: float
+) -> tuple[dict[str, list[tuple[float, float]]], float]:
+    """Requests per second of the bare site and of each tool ``in_turn``, right after it; and the part of its requests that
+    the inspector recorded."""
+    found: dict[str, list[tuple[float, float]]] = {tool: [] for tool in tools[1:]}
     recorded = 0.0
     with ExitStack() as stack:
         served = {tool: stack.enter_context(server(tool, interface)) for tool in tools}
@@ -91,9 +94,9 @@ def rates(tools: list[str], interface: str, rounds: int, seconds: float) -> tupl
         ]
         before = sum(store.last_seq() for store in stores)
         for _ in range(rounds):
-            for tool, (url, _) in served.items():
-                found[tool].append(wrk(url, seconds))
+            for tool in in_turn(tools):
+                found[tool].append((wrk(served["bare"][0], seconds), wrk(served[tool][0], seconds)))
         if stores:
             kept = sum(store.last_seq() for store in stores) - before
-            recorded = kept / (sum(found["inspector"]) * seconds)
+            recorded = kept / (sum(here for _, here in found["inspector"]) * seconds)
     return found, recorded
