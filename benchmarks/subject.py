@@ -56,8 +56,9 @@ CASES: dict[str, tuple[str, list[str]]] = {
 DEEPEST = 40
 BREATH = 0.05
 REST = 3
-"""In process a site is asked for ``BREATH`` seconds at a time, then left alone ``REST`` times as long, whatever the tool:
-what is measured is a request with all that is done for it, not how much is left out under full load."""
+"""In process a site is asked for ``BREATH`` seconds at a time. In a longer turn it is left alone ``REST`` times as long in
+between, whatever the tool: what is measured is a request with all that is done for it, not how much is left out under full
+load. After short turns nobody rests: a processor that fell asleep is slower for all that is measured."""
 _TEMPLATES = {
     "row.html": "<li>{{ number }}</li>",
     "page.html": "{% extends 'base.html' %}{% block body %}{% for number in numbers %}"
@@ -288,7 +289,8 @@ def _times(interface: str, seconds: float, call: Any) -> list[int]:
             yield began + int(BREATH * 1e9)
             took = now() - began
             worked += took
-            time.sleep(took * REST / 1e9)
+            if worked < seconds * 1e9:
+                time.sleep(took * REST / 1e9)
 
     if interface != "asgi":
         for until in breaths():
