@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import sockets_load
+from benchmarks.pairs import Pair, beside, quiet
 from benchmarks.peers import PYTHON, ROOT, environment, prepare, scratch, subjects
 from benchmarks.tools import TOOLS
 from pipeline_inspector import compiled
@@ -20,10 +21,6 @@ TABLE = ("no layers", "eight stock layers", "28 layers", "JSON", "ten queries", 
 EDGES = ("40 layers", "3,000 queries", "2,000 includes", "400 headers", "50 MB streamed")
 OTHERS = "What the page costs is measured by itself: python -m benchmarks.page, python -m benchmarks.live."
 COUNTS = (1_000, 10_000, 50_000)
-
-
-Pair = tuple[float, float]
-"""What the bare site took, and another one beside it."""
 
 
 def in_turn(tools: list[str]) -> list[str]:
@@ -54,18 +51,11 @@ def in_process(tools: list[str], cases: tuple[str, ...], interface: str, rounds:
     for tool in tools[1:]:
         line = [tool]
         for case in cases:
-            more, times = _beside(quiet(wall[tool, case]))
+            more, times = beside(quiet(wall[tool, case]))
             line.append(f"{more:+,.0f} µs ×{times:.2f}")
-        more, _ = _beside(quiet(cpu[tool, stock]))
+        more, _ = beside(quiet(cpu[tool, stock]))
         body.append([*line, f"{more:+,.0f} µs"])
     return rows(["", *cases, f"CPU of the process ({stock})"], body)
-
-
-def quiet(pairs: list[Pair], *, more_is_better: bool = False) -> list[Pair]:
-    """The better half of the better half of ``pairs``, one at least: what else the machine does makes both of a pair slower,
-    for seconds or minutes, and the differences between them large and random."""
-    best = sorted(pairs, key=sum, reverse=more_is_better)
-    return best[: max(1, len(best) // 4)]
 
 
 def _bare(by_tool: dict[tuple[str, str], list[Pair]], case: str) -> str:
@@ -74,12 +64,6 @@ def _bare(by_tool: dict[tuple[str, str], list[Pair]], case: str) -> str:
 
 def _middle(values: list[float]) -> str:
     return f"{statistics.median(values):,.0f}"
-
-
-def _beside(pairs: list[Pair]) -> tuple[float, float]:
-    """The median difference, and the median ratio."""
-    more = statistics.median(here - bare for bare, here in pairs)
-    return more, statistics.median(here / bare for bare, here in pairs)
 
 
 def path_alone() -> str:
@@ -103,7 +87,7 @@ def over_sockets(tools: list[str], rounds: int, seconds: float) -> str:
         best = {tool: quiet(pairs, more_is_better=True) for tool, pairs in found.items()}
         body[0].append(_middle([bare for pairs in best.values() for bare, _ in pairs]))
         for line, (tool, pairs) in zip(body[1:], best.items(), strict=True):
-            line.append(f"{_middle([here for _, here in pairs])} ×{_beside(pairs)[1]:.2f}")
+            line.append(f"{_middle([here for _, here in pairs])} ×{beside(pairs)[1]:.2f}")
             if tool == "inspector":
                 line[-1] += f", {recorded:.0%} of them recorded"
     return rows(["", "gunicorn, 4 threads", "uvicorn"], body)

@@ -1,0 +1,18 @@
+"""What the bare site took and what another took beside it, in turns one after the other."""
+
+import statistics
+
+Pair = tuple[float, float]
+
+
+def quiet(pairs: list[Pair], *, more_is_better: bool = False) -> list[Pair]:
+    """The best quarter of ``pairs``, one at least: what else the machine does makes both of a pair slower, for seconds or
+    minutes, and the differences between them large and random."""
+    best = sorted(pairs, key=sum, reverse=more_is_better)
+    return best[: max(1, len(best) // 4)]
+
+
+def beside(pairs: list[Pair]) -> tuple[float, float]:
+    """The median difference, and the median ratio."""
+    more = statistics.median(here - bare for bare, here in pairs)
+    return more, statistics.median(here / bare for bare, here in pairs)
