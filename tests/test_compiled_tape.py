@@ -127,11 +127,16 @@ def test_slots_hold_what_a_list_holds(positions: int, data: st.DataObject) -> No
     assert [*slots] == expected
 
 
+def came_out(tape: Any, base: int, response: Any) -> None:
+    """The ``response`` of a layer that let the request's attributes be."""
+    tape.came_out(base, dict.fromkeys(range(tape.width)), response)
+
+
 def test_more_headers_than_a_short_number_counts_are_kept() -> None:
     tape = Tape(None, [0] * 2 * STRIDE, 1, RequestFactory().get("/"))
     many = {f"X-{number}": str(number) for number in range(70_000)}
     for base, sent in ((0, {**many, "X-Last": "1"}), (STRIDE, {**many, "X-Last": "2"})):
-        tape.answered(base, HttpResponse(headers=sent))
+        came_out(tape, base, HttpResponse(headers=sent))
         assert tape.slots[base + HEADERS] == HttpResponse(headers=sent).headers._store
 
 
@@ -191,9 +196,9 @@ def test_an_answer_is_kept_as_the_python_half_does(
     told = []
     for kind in (CompiledTape, PureTape):
         tape = kind(None, [0] * STRIDE * 2, 1, RequestFactory().get("/"))
-        tape.answered(STRIDE, response)
+        came_out(tape, STRIDE, response)
         if again:
-            tape.answered(0, response)
+            came_out(tape, 0, response)
         told.append(([*tape.slots], tape.headers, tape.status))
         assert tape.slots[STRIDE + HEADERS] == response.headers._store
         assert tape.slots[STRIDE + HEADERS] is not response.headers._store
@@ -218,7 +223,7 @@ def test_a_tape_that_is_let_go_of_is_as_it_began() -> None:
     assert len(begun) > 25
     for name in begun:
         setattr(tape, name, 7)
-    tape.answered(0, HttpResponse())
+    came_out(tape, 0, HttpResponse())
     assert tape.headers
     assert tape.first
     for name in ("events", "meta", "newest"):
@@ -386,10 +391,11 @@ def test_a_tape_that_is_diverted_is_left_to_the_collector() -> None:
         (lambda tape: Tape(None, (), 1, RequestFactory().get("/")), TypeError),
         (lambda tape: Tape(None, [], 1, object()), AttributeError),
         (lambda tape: tape.looked(3), TypeError),
-        (lambda tape: tape.answered(0), TypeError),
-        (lambda tape: tape.answered(-1, HttpResponse()), IndexError),
-        (lambda tape: tape.answered(STRIDE, HttpResponse()), IndexError),
-        (lambda tape: tape.answered(0, None), AttributeError),
+        (lambda tape: tape.came_out(0, {}), TypeError),
+        (lambda tape: tape.came_out(0, [], HttpResponse()), TypeError),
+        (lambda tape: tape.came_out(-1, {}, HttpResponse()), IndexError),
+        (lambda tape: tape.came_out(STRIDE, {}, HttpResponse()), IndexError),
+        (lambda tape: came_out(tape, 0, None), AttributeError),
         (lambda tape: tape.settle({}), TypeError),
         (lambda tape: tape.settle([], {}), TypeError),
         (lambda tape: tape.through({}, HttpResponse()), TypeError),

@@ -127,31 +127,6 @@ keep(State *state, Fields *tape, Place *place, Answer *answer)
     return 0;
 }
 
-static PyObject *
-fields_answered(PyObject *self, PyObject *const *args, Py_ssize_t given)
-{
-    Fields *tape = (Fields *)self;
-    State *state = state_of(self);
-    if (state == NULL)
-        return NULL;
-    if (given != 2 || tape->slots == NULL || Py_TYPE(tape->slots) != state->slots) {
-        PyErr_SetString(PyExc_TypeError, "answered(base, response): two are expected, and a tape with slots");
-        return NULL;
-    }
-    Py_ssize_t base = PyLong_AsSsize_t(args[0]);
-    if (base < 0 || base >= slots_length(tape->slots))
-        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no slots at %zd", base);
-    Answer answer = {NULL, NULL, NULL};
-    PyObject *slots = Py_NewRef(tape->slots);
-    Place *place = &((Slots *)slots)->places[base / STRIDE];
-    int failed = answer_of(state, args[1], &answer) < 0 || keep(state, tape, place, &answer) < 0;
-    Py_DECREF(slots);
-    answer_forget(&answer);
-    if (failed)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
 /* Status, headers and cookies (0: none) of `response`; None when it is no response. */
 static PyObject *
 snapshot_of(State *state, PyObject *response)

@@ -50,32 +50,6 @@ answer_error(Function *seam, PyObject *request, Fields *tape)
     return response;
 }
 
-/* Write down what differs now that `response` came out. */
-static int
-write_down(Function *seam, Fields *tape, Place *place, PyObject *attributes, PyObject *response)
-{
-    State *state = seam->state;
-    if (!is_as_wide(tape, attributes)) {
-        PyObject *kept = look(state, tape, attributes);
-        int failed = kept == NULL || put(place, ATTRIBUTES_OUT, kept) < 0;
-        Py_XDECREF(kept);
-        if (failed)
-            return -1;
-    }
-    Answer answer = {NULL, NULL, NULL};
-    int differs = answer_of(state, response, &answer);
-    if (differs == 0)
-        differs = differ(state, tape, answer.headers);
-    if (differs == 0 && answer.status != tape->status)
-        differs = tape->status == NULL ? 1 : PyObject_RichCompareBool(answer.status, tape->status, Py_NE);
-    if (differs == 0)
-        differs = PyObject_IsTrue(answer.cookies);
-    if (differs == 1)
-        differs = keep(state, tape, place, &answer);
-    answer_forget(&answer);
-    return differs;
-}
-
 /* What `called` answers. Python would pack the request of a layer whose class says in Python how it is called into a tuple, and
    out again. */
 static PyObject *
@@ -119,7 +93,7 @@ call_layer(PyObject *self, PyObject *const *args, size_t given, PyObject *keywor
     }
     if (response != NULL) {
         place->stamps[EXIT] = now();
-        if (write_down(seam, tape, place, attributes, response) < 0 && !is_interrupt()) {
+        if (came_out(seam->state, tape, place, attributes, response) < 0 && !is_interrupt()) {
             PyErr_Clear();
             PyObject *base = PyLong_FromSsize_t(seam->number * STRIDE), *done = NULL;
             if (base != NULL)

@@ -86,6 +86,52 @@ module_begun(PyObject *self, PyObject *const *args, Py_ssize_t given)
     return tape;
 }
 
+/* Write down what differs now that `response` came out. */
+static int
+came_out(State *state, Fields *tape, Place *place, PyObject *attributes, PyObject *response)
+{
+    if (!is_as_wide(tape, attributes)) {
+        PyObject *kept = look(state, tape, attributes);
+        int failed = kept == NULL || put(place, ATTRIBUTES_OUT, kept) < 0;
+        Py_XDECREF(kept);
+        if (failed)
+            return -1;
+    }
+    Answer answer = {NULL, NULL, NULL};
+    int differs = answer_of(state, response, &answer);
+    if (differs == 0)
+        differs = differ(state, tape, answer.headers);
+    if (differs == 0 && answer.status != tape->status)
+        differs = tape->status == NULL ? 1 : PyObject_RichCompareBool(answer.status, tape->status, Py_NE);
+    if (differs == 0)
+        differs = PyObject_IsTrue(answer.cookies);
+    if (differs == 1)
+        differs = keep(state, tape, place, &answer);
+    answer_forget(&answer);
+    return differs;
+}
+
+/* came_out(base, attributes, response): out of the layer whose slots begin at `base`. */
+static PyObject *
+fields_came_out(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    Fields *tape = (Fields *)self;
+    State *state = state_of(self);
+    if (state == NULL)
+        return NULL;
+    if (given != 3 || !PyDict_Check(args[1]) || tape->slots == NULL || Py_TYPE(tape->slots) != state->slots) {
+        PyErr_SetString(PyExc_TypeError, "came_out(base, attributes, response): a dict and two are expected, and a tape with slots");
+        return NULL;
+    }
+    Py_ssize_t base = PyLong_AsSsize_t(args[0]);
+    if (base < 0 || base >= slots_length(tape->slots))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no slots at %zd", base);
+    PyObject *slots = Py_NewRef(tape->slots);
+    int failed = came_out(state, tape, &((Slots *)slots)->places[base / STRIDE], args[1], args[2]) < 0;
+    Py_DECREF(slots);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
 /* hooked(attributes, start, position, answered): a process_view hook that began at `start` returned. */
 static PyObject *
 fields_hooked(PyObject *self, PyObject *const *args, Py_ssize_t given)
@@ -240,7 +286,7 @@ static PyMethodDef fields_methods[] = {
     {"hooked", (PyCFunction)(void (*)(void))fields_hooked, METH_FASTCALL, NULL},
     {"through", (PyCFunction)(void (*)(void))fields_through, METH_FASTCALL, NULL},
     {"settle", (PyCFunction)(void (*)(void))fields_settle, METH_FASTCALL, NULL},
-    {"answered", (PyCFunction)(void (*)(void))fields_answered, METH_FASTCALL, NULL},
+    {"came_out", (PyCFunction)(void (*)(void))fields_came_out, METH_FASTCALL, NULL},
     {NULL}
 };
 

@@ -77,10 +77,7 @@ def fault(error: Exception) -> None:
 def left(tape: Tape, slots: list[Any], base: int, attributes: dict[str, Any], response: Any) -> None:
     """Write down what differs now that ``response`` came out of the layer whose slots begin at ``base``."""
     try:
-        if len(attributes) != tape.width:
-            slots[base + ATTRIBUTES_OUT] = tape.looked(attributes)
-        if response.headers._store != tape.headers or response.status_code != tape.status or response.cookies:
-            tape.answered(base, response)
+        tape.came_out(base, attributes, response)
     except Exception as error:
         slots[base + STATUS] = 0
         if isinstance(response, HttpResponseBase):
@@ -118,10 +115,7 @@ def _sync_seam(
                 raise
         slots[exit_] = now()
         try:
-            if len(attributes) != tape.width:
-                slots[base + ATTRIBUTES_OUT] = tape.looked(attributes)
-            if response.headers._store != tape.headers or response.status_code != tape.status or response.cookies:
-                tape.answered(base, response)
+            tape.came_out(base, attributes, response)
         except Exception as error:
             slots[base + STATUS] = 0
             if isinstance(response, HttpResponseBase):

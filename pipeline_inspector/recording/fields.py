@@ -11,7 +11,7 @@ from pipeline_inspector import clock, compiled
 from pipeline_inspector.recording.attributes import Came, Left
 from pipeline_inspector.recording.kinds import HOOK
 from pipeline_inspector.recording.moments import FINISHED, OF_TAPE, VIEW_START
-from pipeline_inspector.recording.slots import COOKIES, HEADERS, STATUS
+from pipeline_inspector.recording.slots import ATTRIBUTES_OUT, COOKIES, HEADERS, STATUS
 
 _now = clock.now
 _wall = clock.wall
@@ -199,11 +199,17 @@ class PureFields:
         self.closed_at = _now()
         closing[get_ident()] = self
 
-    def answered(self, base: int, response: Any) -> None:
-        """Keep what ``response`` is now, which differs from the boundary before, in the slots from ``base`` on."""
-        slots, cookies = self.slots, response.cookies
-        slots[base + HEADERS] = self.headers = response.headers._store.copy()
-        slots[base + STATUS] = status = response.status_code
+    def came_out(self, base: int, attributes: dict[str, Any], response: Any) -> None:
+        """``response`` came out of the layer whose slots begin at ``base``: keep what differs from the boundary before, of
+        it and of the request's ``attributes``."""
+        slots = self.slots
+        if len(attributes) != self.width:
+            slots[base + ATTRIBUTES_OUT] = self.looked(attributes)
+        headers, status, cookies = response.headers._store, response.status_code, response.cookies
+        if headers == self.headers and status == self.status and not cookies:
+            return
+        slots[base + HEADERS] = self.headers = headers.copy()
+        slots[base + STATUS] = status
         if cookies:
             slots[base + COOKIES] = {name: morsel.value for name, morsel in cookies.items()}
             status = ASK_AGAIN
