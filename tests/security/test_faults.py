@@ -69,7 +69,7 @@ IN_PROBES: dict[str, tuple[object, str]] = {
     "writing on the tape": (Tape, "add"),
     "keeping attributes": (Tape, "looked"),
     "keeping all attributes": (Tape, "all_of"),
-    "keeping what was answered": (Tape, "answered"),
+    "keeping what came out": (Tape, "came_out"),
     "noting an exception": (errors, "note"),
     "cleaning a traceback": (frames, "without_ours"),
     "the line of a query": (database, "users_place"),
@@ -92,7 +92,7 @@ IN_PROBES: dict[str, tuple[object, str]] = {
 }
 
 
-NOT_ASKED_BY_COMPILED = {"keeping what was answered"}
+NOT_ASKED_BY_COMPILED = {"keeping what came out"}
 """What a compiled seam does by itself; its own faults are in ``tests/test_compiled.py``."""
 
 
