@@ -23,7 +23,7 @@ from pipeline_inspector.compiled import PURE
 STARTS, ROUNDS, REQUESTS = 8, 12, 400
 PATHS = {"the handler called": "wsgi", "Django's test client": "client", "ASGI, on one processor": "asgi"}
 ASGI_REQUESTS = 40
-"""Under ASGI Django changes threads some twenty times in a request. On one processor none of them has to be woken on
+"""Under ASGI Django changes threads at nearly every layer. On one processor none of them has to be woken on
 another, which takes longer, and not always the same."""
 KINDS: dict[str, tuple[str, dict[str, str]]] = {
     "bare": ("bare", {}),
