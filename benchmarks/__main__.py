@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import sockets_load
-from benchmarks.pairs import Pair, beside, quiet
+from benchmarks.pairs import Pair, beside, in_turn, quiet
 from benchmarks.peers import PYTHON, ROOT, environment, prepare, scratch, subjects
 from benchmarks.tools import TOOLS
 from pipeline_inspector import compiled
@@ -21,11 +21,6 @@ TABLE = ("no layers", "eight stock layers", "28 layers", "JSON", "ten queries", 
 EDGES = ("40 layers", "3,000 queries", "2,000 includes", "400 headers", "50 MB streamed")
 OTHERS = "What the page costs is measured by itself: python -m benchmarks.page, python -m benchmarks.live."
 COUNTS = (1_000, 10_000, 50_000)
-
-
-def in_turn(tools: list[str]) -> list[str]:
-    """The tools beside the bare site, in the order of their turns: what adds little has more of them."""
-    return [tool for tool in tools[1:] for _ in range(5 if tool in ("floor", "inspector") else 1)]
 
 
 def rows(head: list[str], body: list[list[str]]) -> str:
@@ -83,7 +78,7 @@ def over_sockets(tools: list[str], rounds: int, seconds: float) -> str:
     """Requests per second as a ratio to the bare site, and how many of them the inspector records at that rate."""
     body: list[list[str]] = [["bare"], *([tool] for tool in tools[1:])]
     for interface in ("wsgi", "asgi"):
-        found, recorded = sockets_load.rates(tools, interface, in_turn, rounds, seconds)
+        found, recorded = sockets_load.rates(tools, interface, rounds, seconds)
         best = {tool: quiet(pairs, more_is_better=True) for tool, pairs in found.items()}
         body[0].append(_middle([bare for pairs in best.values() for bare, _ in pairs]))
         for line, (tool, pairs) in zip(body[1:], best.items(), strict=True):
@@ -165,8 +160,8 @@ def main() -> None:
     )
     tell("### The request path alone, eight stock layers\n\n" + path_alone())
     tell("### In process, WSGI\n\n" + in_process(tools, TABLE, "wsgi", rounds, seconds))
-    beside = [tool for tool in tools if tool in ("bare", "floor", "inspector")]
-    tell("### In process, Django's test client\n\n" + in_process(beside, TABLE[1:2], "client", rounds, seconds))
+    small = [tool for tool in tools if tool in ("bare", "floor", "inspector")]
+    tell("### In process, Django's test client\n\n" + in_process(small, TABLE[1:2], "client", rounds, seconds))
     tell("### In process, ASGI\n\n" + in_process(tools, TABLE, "asgi", rounds, seconds))
     tell(
         "### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", max(2, rounds // 4), seconds)

@@ -9,15 +9,14 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from benchmarks.peers import PYTHON, ROOT, environment
+from benchmarks.peers import Process
 from pipeline_inspector.compiled import PURE
 
 STARTS, ROUNDS, REQUESTS = 8, 12, 400
@@ -33,41 +32,13 @@ KINDS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-class Stage:
-    """A measured process: ``python -m`` with ``command``, which ends in ``answer()``."""
-
-    def __init__(self, command: tuple[str, ...], environ: dict[str, str]) -> None:
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            [PYTHON, "-m", *command],
-            stdin=pipe,
-            stdout=pipe,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**environment(), **environ},
-            cwd=ROOT,
-        )
-        self._in: IO[str] = self._process.stdin  # type: ignore[assignment]
-        self._out: IO[str] = self._process.stdout  # type: ignore[assignment]
-
-    def ask(self) -> float:
-        """Median microseconds of a request; the first time when it is ready."""
-        self._in.write("\n")
-        self._in.flush()
-        return float(self._out.readline())
-
-    def close(self) -> None:
-        """End the process."""
-        self._in.close()
-        self._process.wait(30)
-
-
 def by_turns(commands: list[tuple[tuple[str, ...], dict[str, str]]]) -> list[list[float]]:
-    """Microseconds of a request in the fastest round of each start, for each command with its environment."""
+    """Microseconds of a request in the fastest round of each start, for each command with its environment: ``python -m``
+    with it is to end in ``answer()``."""
     fastest: list[list[float]] = [[] for _ in commands]
     for _ in range(STARTS):
-        stages = [Stage(*command) for command in commands]
-        rounds = [[stage.ask() for stage in stages] for _ in range(ROUNDS)]
+        stages = [Process(*command, environ=environ) for command, environ in commands]
+        rounds = [[float(stage.answer("")) for stage in stages] for _ in range(ROUNDS)]
         for stage, times, kept in zip(stages, zip(*rounds, strict=True), fastest, strict=True):
             stage.close()
             kept.append(min(times))

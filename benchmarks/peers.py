@@ -44,41 +44,54 @@ def environment() -> dict[str, str]:
     }
 
 
-class Subject:
-    """One measured site in a process; ``ask()`` gives what it answers."""
+class Process:
+    """A measured process, ``python -m`` with ``command``, that answers each line with one. ``environ`` is added to its
+    environment."""
 
-    def __init__(self, tool: str) -> None:
+    def __init__(self, *command: str, environ: dict[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [PYTHON, "-m", "benchmarks.subject", tool],
+            [PYTHON, "-m", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=environment(),
+            env={**environment(), **(environ or {})},
             cwd=ROOT,
         )
         self._out: IO[str] = self.process.stdout  # type: ignore[assignment]
         self._in: IO[str] = self.process.stdin  # type: ignore[assignment]
-        while self._line() != "ready":
-            pass
 
-    def _line(self) -> str:
+    def line(self) -> str:
+        """The next line it says. Raises ``RuntimeError`` when it has ended."""
         line = self._out.readline()
         if not line:
             raise RuntimeError(f"the measured process {self.process.args!r} ended with {self.process.wait()}")
         return line.strip()
 
-    def ask(self, interface: str, case: str, amount: float) -> dict[str, float]:
-        """One question of ``benchmarks.subject``."""
-        self._in.write(f"{interface}|{case}|{amount}\n")
+    def answer(self, question: str) -> str:
+        """What it says to ``question``."""
+        self._in.write(f"{question}\n")
         self._in.flush()
-        answer: dict[str, float] = json.loads(self._line())
-        return answer
+        return self.line()
 
     def close(self) -> None:
         """End the process."""
         self._in.close()
         self.process.wait(30)
+
+
+class Subject(Process):
+    """One measured site in a process; ``ask()`` gives what it answers."""
+
+    def __init__(self, tool: str) -> None:
+        super().__init__("benchmarks.subject", tool)
+        while self.line() != "ready":
+            pass
+
+    def ask(self, interface: str, case: str, amount: float) -> dict[str, float]:
+        """One question of ``benchmarks.subject``."""
+        answer: dict[str, float] = json.loads(self.answer(f"{interface}|{case}|{amount}"))
+        return answer
 
 
 @contextmanager

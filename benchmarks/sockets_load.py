@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from benchmarks.pairs import Pair, in_turn
 from benchmarks.peers import PYTHON, ROOT, environment, scratch
 from pipeline_inspector.store.sqlite import SqliteStore
 from tests.sites import free_port
@@ -78,12 +79,10 @@ def wrk(url: str, seconds: float, connections: int = 8) -> float:
     return float(found[1])
 
 
-def rates(
-    tools: list[str], interface: str, in_turn: Callable[[list[str]], list[str]], rounds: int, seconds: float
-) -> tuple[dict[str, list[tuple[float, float]]], float]:
-    """Requests per second of the bare site and of each tool ``in_turn``, right after it; and the part of its requests that
+def rates(tools: list[str], interface: str, rounds: int, seconds: float) -> tuple[dict[str, list[Pair]], float]:
+    """Requests per second of the bare site and of each tool ``in_turn()``, right after it; and the part of its requests that
     the inspector recorded."""
-    found: dict[str, list[tuple[float, float]]] = {tool: [] for tool in tools[1:]}
+    found: dict[str, list[Pair]] = {tool: [] for tool in tools[1:]}
     recorded = 0.0
     with ExitStack() as stack:
         served = {tool: stack.enter_context(server(tool, interface)) for tool in tools}

@@ -201,7 +201,7 @@ class PureFields:
 
     def came_out(self, base: int, attributes: dict[str, Any], response: Any) -> None:
         """``response`` came out of the layer whose slots begin at ``base``: keep what differs from the boundary before, of
-        it and of the request's ``attributes``."""
+        it and of the request's ``attributes``. Raises ``AttributeError`` where it is no response."""
         slots = self.slots
         if len(attributes) != self.width:
             slots[base + ATTRIBUTES_OUT] = self.looked(attributes)
