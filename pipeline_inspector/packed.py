@@ -6,6 +6,7 @@ that did not come. ``text`` numbers point into ``texts``, ``thread`` numbers int
 Positions count from the inside: 0 is the core.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -147,6 +148,21 @@ def _plain(value: Any) -> str:
 
 encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 _decode = msgspec.msgpack.Decoder(Packed).decode
+
+
+_HEAD = 3
+"""Bytes that say how many fields follow, where they are more than fifteen: MessagePack's ``array 16``."""
+_WHOLE = b"\xdc" + len(Packed.__struct_fields__).to_bytes(_HEAD - 1)
+
+
+def beginning(fields: tuple[Any, ...]) -> bytes:
+    """The first ``fields`` of a ``Packed``, more than fifteen, one after the other, to be ``joined()`` with the rest."""
+    return encode(fields)[_HEAD:]
+
+
+def joined(first: bytes, rest: Sequence[Any]) -> bytes:
+    """A ``Packed``: its ``first`` fields, packed before, and the ``rest``, more than fifteen."""
+    return _WHOLE + first + encode(rest)[_HEAD:]
 
 
 def decode(data: bytes) -> Packed:

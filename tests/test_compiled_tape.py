@@ -9,6 +9,7 @@ from threading import get_ident
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse, StreamingHttpResponse
@@ -16,7 +17,7 @@ from django.test import RequestFactory
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline_inspector import clock, compiled
+from pipeline_inspector import clock, compiled, packed
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.attributes import sieves
 from pipeline_inspector.recording.fields import PureFields, pure_snapshot
@@ -34,6 +35,7 @@ from pipeline_inspector.recording.slots import (
     STATUS,
     STRIDE,
 )
+from pipeline_inspector.recording.stamps import pure_stamps
 from pipeline_inspector.recording.tape import Tape
 from pipeline_inspector.recording.way import PureWay
 from tests.scenarios.comparing import HERE
@@ -245,7 +247,34 @@ def test_a_moment_of_a_tape_is_written_down_by_its_number(kind: Any) -> None:
         assert before <= getattr(tape, name) <= clock.now()
         assert [getattr(tape, other) for other in OF_TAPE if other != name] == [0] * (len(OF_TAPE) - 1)
         assert tape.view_thread == (get_ident() if number == VIEW_START else 0)
-        assert tape.moments() == (tape.opened_at, *[getattr(tape, one) for one in OF_TAPE[1:]])
+
+
+def _stamped(data: st.DataObject) -> Any:
+    """A tape with any stamps at all, and a way or none."""
+    slots = [0] * STRIDE * data.draw(st.integers(0, 20))
+    for number in range(len(slots)):
+        if number % STRIDE in STAMPS and data.draw(st.booleans()):
+            slots[number] = data.draw(stamps)
+    tape = Tape(None, slots, 1, RequestFactory().get("/"))
+    tape.transport = data.draw(st.sampled_from([None, half.Way()]))
+    for thing, moments in ((tape, OF_TAPE), (tape.transport, OF_WAY)):
+        for name in moments if thing is not None else ():
+            setattr(thing, name, data.draw(stamps))
+    return tape
+
+
+def _fields(begun: bytes) -> list[Any]:
+    nothing = [None] * (len(packed.Packed.__struct_fields__) - 4 - len(OF_TAPE) - len(OF_WAY))
+    return list(msgspec.msgpack.decode(packed.joined(begun, nothing)))
+
+
+@given(st.data())
+def test_stamps_are_packed_as_the_python_half_packs_them(data: st.DataObject) -> None:
+    tape = _stamped(data)
+    told = _fields(half.stamps(tape))
+    assert told == _fields(pure_stamps(tape))
+    assert told[0] == (tape.start or tape.opened_at)
+    assert told[4 : 4 + len(OF_TAPE)] == [tape.opened_at, *[getattr(tape, one) for one in OF_TAPE[1:]]]
 
 
 def _in_two_pieces() -> HttpResponse:
@@ -419,6 +448,9 @@ def test_a_tape_that_is_diverted_is_left_to_the_collector() -> None:
         (lambda tape: operator.delitem(half.Slots([0] * STRIDE), 0), IndexError),
         (lambda tape: half.outline([0] * STRIDE, {}), TypeError),
         (lambda tape: half.outline(half.Slots([0] * STRIDE), None), TypeError),
+        (lambda tape: half.stamps(None), TypeError),
+        (lambda tape: half.stamps(half.Fields.__new__(half.Fields)), TypeError),
+        (lambda tape: setattr(tape, "transport", 1) or half.stamps(tape), TypeError),
         (lambda tape: half.seam(None), TypeError),
         (lambda tape: half.seam(*[None] * 3, -1, *[None] * 4), ValueError),
         (lambda tape: half.snapshot(), TypeError),

@@ -10,7 +10,7 @@
 #include "outline.h"
 #include "request_finished.h"
 #include "seam.h"
-#include "way.h"
+#include "stamps.h"
 
 /* Called as those are that take many arguments: Python calls these without a detour. */
 static PyObject *
@@ -60,6 +60,7 @@ static PyMethodDef module_methods[] = {
     {"now", (PyCFunction)(void (*)(void))module_now, METH_FASTCALL, NULL},
     {"snapshot", snapshot, METH_O, NULL},
     {"outline", (PyCFunction)(void (*)(void))outline_of, METH_FASTCALL, NULL},
+    {"stamps", module_stamps, METH_O, NULL},
     {"seam", (PyCFunction)(void (*)(void))module_seam, METH_FASTCALL, NULL},
     {"request_finished", (PyCFunction)(void (*)(void))module_request_finished, METH_FASTCALL, NULL},
     {"outermost", (PyCFunction)(void (*)(void))module_outermost, METH_FASTCALL, NULL},

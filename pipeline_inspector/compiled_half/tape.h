@@ -267,16 +267,7 @@ fields_stamp(PyObject *self, PyObject *number)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-fields_moments(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    Fields *tape = (Fields *)self;
-#define VALUE(field) , tape->field
-    return Py_BuildValue("(LLLLLLLLL)", tape->opened_at MOMENTS(VALUE));
-}
-
 static PyMethodDef fields_methods[] = {
-    {"moments", fields_moments, METH_NOARGS, NULL},
     {"stamp", fields_stamp, METH_O, NULL},
     {"sent", fields_sent, METH_NOARGS, NULL},
     {"looked", fields_looked, METH_O, NULL},

@@ -4,8 +4,8 @@
 
 #include "tape.h"
 
-#define WAY_NUMBERS(F)                                                                                                  \
-    F(called) F(prefixed) F(started) F(response_started) F(first_byte) F(last_byte) F(chunks) F(sent)
+#define WAY_MOMENTS(F) F(called) F(started) F(response_started) F(first_byte) F(last_byte) F(prefixed)
+#define WAY_NUMBERS(F) WAY_MOMENTS(F) F(chunks) F(sent)
 #define WAY_OBJECTS(F) F(source) F(start_response) F(tape) F(script_prefix) F(chunk_stamps)
 
 typedef struct {
@@ -95,7 +95,7 @@ way_stamp(PyObject *self, PyObject *number)
 {
     Way *way = (Way *)self;
     Py_ssize_t at = PyLong_AsSsize_t(number);
-    if (at < 0 || at > &way->last_byte - &way->called)
+    if (at < 0 || at > &way->prefixed - &way->called)
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "a way has no moment %R", number);
     long long *moment = &way->called + at;
     if (moment != &way->first_byte || (way->response_started && !way->first_byte))

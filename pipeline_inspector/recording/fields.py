@@ -100,10 +100,6 @@ class PureFields:
             self.view_thread = get_ident()
         setattr(self, OF_TAPE[moment], _now())
 
-    def moments(self) -> tuple[int, ...]:
-        """When it was opened and all moments save the start, as they stand in a ``Packed`` side by side."""
-        return self.opened_at, *[getattr(self, moment) for moment in OF_TAPE[1:]]
-
     def forget(self) -> None:
         """Hold nothing any more: everything that was not there at the beginning is as it was before it was written."""
         self.__dict__ = {}

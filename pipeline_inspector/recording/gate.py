@@ -35,15 +35,15 @@ def known(tape: Tape, redactor: Redactor, head: Head) -> Secrets:
     return secrets([*head.found, *values], of_path) if values or of_path else head.secrets
 
 
-def close(summary: Summary, content: tuple[Any, ...], plan_id: str, of: Secrets) -> Sealed:
-    """The record of ``summary`` and ``content``, the fields of a ``Packed``, without the secrets ``of`` it, and with no
-    text that cannot be written."""
+def close(summary: Summary, stamps: bytes, rest: tuple[Any, ...], plan_id: str, of: Secrets) -> Sealed:
+    """The record of ``summary`` and a ``Packed`` that begins with ``stamps``, of whose fields ``rest`` holds all others,
+    without the secrets ``of`` it, and with no text that cannot be written."""
     try:
-        payload = packed.encode(content)
+        payload = packed.joined(stamps, rest)
         if not (summary.path.isascii() and summary.method.isascii()):
             f"{summary.path}{summary.method}".encode()
     except UnicodeEncodeError:
-        payload = _without(packed.encode(writable(content)), of)
+        payload = _without(packed.joined(stamps, writable(rest)), of)
         summary = msgspec.convert(writable(msgspec.to_builtins(summary)), Summary)
     if of.values:
         for secret in of.written:

@@ -7,5 +7,5 @@ OF_TAPE = (
 )
 START, END, CLOSED, FINISHED, RESOLVE_START, RESOLVE_END, VIEW_MADE, VIEW_START, VIEW_END = range(len(OF_TAPE))
 
-OF_WAY = "called", "prefixed", "started", "response_started", "first_byte", "last_byte"
-CALLED, PREFIXED, STARTED, RESPONSE_STARTED, FIRST_BYTE, LAST_BYTE = range(len(OF_WAY))
+OF_WAY = "called", "started", "response_started", "first_byte", "last_byte", "prefixed"
+CALLED, STARTED, RESPONSE_STARTED, FIRST_BYTE, LAST_BYTE, PREFIXED = range(len(OF_WAY))

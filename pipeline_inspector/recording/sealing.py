@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from itertools import islice
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -29,16 +28,15 @@ from pipeline_inspector.recording.slots import (
     ATTRIBUTES_IN,
     COOKIES,
     ENTRY,
-    EXIT,
     HEADERS,
-    HOP_END,
-    HOP_START,
     OFF,
     STATUS,
     STRIDE,
 )
+from pipeline_inspector.recording.stamps import stamps
 from pipeline_inspector.recording.standing import Survey
 from pipeline_inspector.recording.tape import Tape
+from pipeline_inspector.recording.transport import Transport
 from pipeline_inspector.records import Sealed, Summary
 
 TRIED_KEPT = 300
@@ -47,17 +45,10 @@ TEXT_KEPT = 4000
 _CONVERTER = re.compile(r"(?<!\?P)<(?:(\w+):)?(\w+)>")
 _tried: dict[tuple[int, int, str], tuple[list[Any], list[msgspec.Raw]]] = {}
 
-_ENTRIES, _EXITS, _HOP_STARTS, _HOP_ENDS = (slice(place, None, STRIDE) for place in (ENTRY, EXIT, HOP_START, HOP_END))
-
 _NO_TEXTS = Texts()
 _NO_ANSWER: tuple[Any, ...] = None, {}, None
-_NO_WAY = SimpleNamespace(
-    **dict.fromkeys(
-        ("called", "started", "response_started", "first_byte", "last_byte", "prefixed", "chunks", "sent"), 0
-    ),
-    chunk_stamps=(),
-    source=None,
-)
+_NO_WAY = Transport()
+"""Of a request whose handler was called by hand."""
 
 
 class Sealer:
@@ -104,25 +95,12 @@ class Sealer:
         view, name = self._view(tape)
         route = self._route(tape)
         errors = [self._error(error, start, texts) for error in tape.errors] if tape.errors else ()
-        hops = slots[_HOP_STARTS]
-        moments = (
-            start,
-            slots[_ENTRIES],
-            slots[_EXITS],
-            hops + slots[_HOP_ENDS] if hops.count(0) < len(hops) else (),
-            *tape.moments(),
-            way.called,
-            way.started,
-            way.response_started,
-            way.first_byte,
-            way.last_byte,
-            way.prefixed,
+        own_cost = self._seam_cost * (len(slots) // STRIDE + 2) + self._event_cost * len(tape.events)
+        rest = (
             way.chunk_stamps,
             way.chunks,
             self._prefixes[way.script_prefix] if way.prefixed else "",
-            start - tape.opened_at + self._seam_cost * (len(hops) + 2) + self._event_cost * len(tape.events),
-        )
-        told = (
+            start - tape.opened_at + own_cost,
             self._servers[chain.interface],
             head.request,
             self._answers.headers(name, final),
@@ -138,10 +116,6 @@ class Sealer:
             threads[tape.view_thread],
             errors,
             hooks,
-        )
-        content = (
-            *moments,
-            *told,
             *happened,
             (tape.dropped, cut, tape.query_count - queries if tape.query_count > queries else 0),
             [text[:TEXT_KEPT] for text in texts] if texts else (),
@@ -152,7 +126,7 @@ class Sealer:
         summary = self._rows.finished(tape, plan_id, name, "" if route is None else route[0], final[0], core)
         if self._is_first:
             summary.began = self._began()
-        return gate.close(summary, content, plan_id, gate.known(tape, self._redactor, head))
+        return gate.close(summary, stamps(tape), rest, plan_id, gate.known(tape, self._redactor, head))
 
     def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
         """The rows of requests that are still in hand, with one look at the threads for all of them."""

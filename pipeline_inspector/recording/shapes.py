@@ -23,6 +23,8 @@ from pipeline_inspector.recording.tape import Tape
 
 LONGEST = 2000
 
+_seen_by, _answer_of = itemgetter(slice(4, 8)), itemgetter(8)
+"""Of a hook: position, name, whether it answered and the attributes it left; what it made of the response."""
 _SHORT = 200
 _KNOWN = 4000
 _SHAPES = 500
@@ -31,12 +33,8 @@ _ALIKE_WHEN_EQUAL = frozenset({NoneType, bool, int, str, Told})
 """Kinds of which equal values are told in the same words. Not so ``0.0`` and ``-0.0``, or a moment in two time zones."""
 
 
-class Changed(NamedTuple):
-    """``changes`` as ``Packed`` holds them, how many were ``cut``, and the ``values`` that they refer to by number."""
-
-    changes: Any
-    cut: int
-    values: list[str] | msgspec.Raw
+Changed = tuple[Any, int, list[str] | msgspec.Raw]
+"""Changes as ``Packed`` holds them, how many were cut, and the values that they refer to by number."""
 
 
 class Shape(NamedTuple):
@@ -130,14 +128,14 @@ class Shapes:
     def changes(self, tape: Tape, hooks: list[tuple[Any, ...]]) -> Changed:
         """The changes of ``tape``, whose core called ``hooks``, in the order of the way."""
         left, final = tape.left, tape.response
-        if left is None or final is None or tape.off or any(map(itemgetter(8), hooks)):
+        if left is None or final is None or tape.off or any(map(_answer_of, hooks)):
             if left is not None:
                 tape.came = as_told(left, tape.attributes)
             changes, cut = self._comparer.changes(tape, hooks)
-            return Changed(shortened(changes), cut, [])
+            return shortened(changes), cut, []
         answer, attributes = final[1], tape.attributes
         only_added, outline = _outline(tape.slots, answer)
-        key = left, type(tape.match), outline, (*answer,), *[event[4:8] for event in hooks]
+        key = left, type(tape.match), outline, (*answer,), *map(_seen_by, hooks)
         shape = self._shapes.get(key)
         if shape is None:
             tape.came = as_told(left, attributes)
@@ -148,7 +146,7 @@ class Shapes:
                 self._shapes[key] = shape
         values = attributes.values()
         told = [*map(self._words.attribute, shape.named, values)] if shape.told is None else shape.told[*values,]
-        return Changed(shape.changes, shape.cut, told)
+        return shape.changes, shape.cut, told
 
     def _shape(self, tape: Tape, hooks: list[tuple[Any, ...]], answer: dict[str, Any] | None) -> Shape:
         named = (*tape.attributes,)
