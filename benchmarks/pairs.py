@@ -10,10 +10,10 @@ def in_turn(tools: list[str]) -> list[str]:
     return [tool for tool in tools[1:] for _ in range(5 if tool in ("floor", "inspector") else 1)]
 
 
-def quiet(pairs: list[Pair], *, more_is_better: bool = False) -> list[Pair]:
+def quiet(pairs: list[Pair]) -> list[Pair]:
     """The best quarter of ``pairs``, one at least: what else the machine does makes both of a pair slower, for seconds or
     minutes, and the differences between them large and random."""
-    best = sorted(pairs, key=sum, reverse=more_is_better)
+    best = sorted(pairs, key=sum)
     return best[: max(1, len(best) // 4)]
 
 

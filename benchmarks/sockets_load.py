@@ -15,7 +15,10 @@ from benchmarks.peers import PYTHON, ROOT, environment, scratch
 from pipeline_inspector.store.sqlite import SqliteStore
 from tests.sites import free_port
 
-_RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
+WARM = 2
+"""Seconds of load before anything is measured."""
+
+_RATE, _COUNT = re.compile(r"Requests/sec:\s+([\d.]+)"), re.compile(r"(\d+) requests in ")
 
 
 @contextmanager
@@ -62,8 +65,8 @@ def _await(url: str) -> None:
     raise RuntimeError(f"the server at {url} does not answer")
 
 
-def wrk(url: str, seconds: float, connections: int = 8) -> float:
-    """Requests per second that ``url`` served."""
+def wrk(url: str, seconds: float, connections: int = 8) -> tuple[float, int]:
+    """Requests per second that ``url`` served, and how many these were."""
     if shutil.which("wrk") is None:
         raise RuntimeError("wrk is missing. On Debian: apt-get install wrk")
     told = subprocess.run(
@@ -73,29 +76,34 @@ def wrk(url: str, seconds: float, connections: int = 8) -> float:
         check=True,
         env=dict(os.environ),
     ).stdout
-    found = _RATE.search(told)
-    if found is None:
+    rate, count = _RATE.search(told), _COUNT.search(told)
+    if rate is None or count is None:
         raise RuntimeError(f"wrk said {told!r}")
-    return float(found[1])
+    return float(rate[1]), int(count[1])
 
 
-def rates(tools: list[str], interface: str, rounds: int, seconds: float) -> tuple[dict[str, list[Pair]], float]:
+def rates(tools: list[str], interface: str, starts: int, seconds: float) -> tuple[dict[str, list[Pair]], float]:
     """Requests per second of the bare site and of each tool ``in_turn()``, right after it; and the part of its requests that
-    the inspector recorded."""
+    the inspector recorded. All servers are started anew ``starts`` times: one process is a few parts in a hundred faster
+    than another, for as long as it lives."""
     found: dict[str, list[Pair]] = {tool: [] for tool in tools[1:]}
-    recorded = 0.0
-    with ExitStack() as stack:
-        served = {tool: stack.enter_context(server(tool, interface)) for tool in tools}
-        for url, _ in served.values():
-            wrk(url, 1)
-        stores = [
-            SqliteStore(served[tool][1] / "inspector.sqlite3", lambda: 1) for tool in tools if tool == "inspector"
-        ]
-        before = sum(store.last_seq() for store in stores)
-        for _ in range(rounds):
+    asked = recorded = 0
+    for _ in range(starts):
+        with ExitStack() as stack:
+            served = {tool: stack.enter_context(server(tool, interface)) for tool in tools}
+            for url, _ in served.values():
+                wrk(url, WARM)
+            recorded -= _kept(served)
             for tool in in_turn(tools):
-                found[tool].append((wrk(served["bare"][0], seconds), wrk(served[tool][0], seconds)))
-        if stores:
-            kept = sum(store.last_seq() for store in stores) - before
-            recorded = kept / (sum(here for _, here in found["inspector"]) * seconds)
-    return found, recorded
+                (bare, _), (here, count) = (wrk(served[one][0], seconds) for one in ("bare", tool))
+                found[tool].append((bare, here))
+                asked += count if tool == "inspector" else 0
+            recorded += _kept(served)
+    return found, recorded / (asked or 1)
+
+
+def _kept(served: dict[str, tuple[str, Path]]) -> int:
+    """How many requests the inspector has recorded."""
+    if "inspector" not in served:
+        return 0
+    return SqliteStore(served["inspector"][1] / "inspector.sqlite3", lambda: 1).last_seq()
