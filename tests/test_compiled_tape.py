@@ -451,6 +451,7 @@ def test_a_tape_that_is_diverted_is_left_to_the_collector() -> None:
         (lambda tape: half.stamps(None), TypeError),
         (lambda tape: half.stamps(half.Fields.__new__(half.Fields)), TypeError),
         (lambda tape: setattr(tape, "transport", 1) or half.stamps(tape), TypeError),
+        (lambda tape: delattr(tape, "transport") or half.stamps(tape), TypeError),
         (lambda tape: half.seam(None), TypeError),
         (lambda tape: half.seam(*[None] * 3, -1, *[None] * 4), ValueError),
         (lambda tape: half.snapshot(), TypeError),

@@ -1,5 +1,5 @@
 /* The compiled half of the request path: the slots and the fields of a tape, the sync seam between two layers, what is done
-   around a sync chain, and at the end of a request.
+   around a sync chain, and at the end of a request; and what sealing reads of them in one step (outline, stamps).
 
    Each does what its Python counterpart does (recording/fields.py, probes/layers.py, middleware.py, probes/server.py) in the
    ordinary case, without a Python frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or

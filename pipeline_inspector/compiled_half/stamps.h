@@ -75,7 +75,8 @@ module_stamps(PyObject *self, PyObject *of)
 {
     State *state = PyModule_GetState(self);
     Fields *tape = (Fields *)of;
-    if (!PyObject_TypeCheck(of, state->fields) || tape->slots == NULL || Py_TYPE(tape->slots) != state->slots
+    if (!PyObject_TypeCheck(of, state->fields) || tape->slots == NULL || tape->transport == NULL
+        || Py_TYPE(tape->slots) != state->slots
         || (tape->transport != Py_None && !PyObject_TypeCheck(tape->transport, state->way)))
         return PyErr_Format(PyExc_TypeError, "stamps(tape): a tape with Slots and a Way or None is expected, not %R", of);
     Slots *slots = (Slots *)tape->slots;
