@@ -6,7 +6,7 @@ that did not come. ``text`` numbers point into ``texts``, ``thread`` numbers int
 Positions count from the inside: 0 is the core.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -150,19 +150,19 @@ encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 _decode = msgspec.msgpack.Decoder(Packed).decode
 
 
-_HEAD = 3
-"""Bytes that say how many fields follow, where they are more than fifteen: MessagePack's ``array 16``."""
+_SHORT_LIST, _HEAD = 15, 3
+"""A list of so many is packed behind one byte, a longer one behind three: MessagePack's ``fixarray`` and ``array 16``."""
 _WHOLE = b"\xdc" + len(Packed.__struct_fields__).to_bytes(_HEAD - 1)
 
 
-def beginning(fields: tuple[Any, ...]) -> bytes:
-    """The first ``fields`` of a ``Packed``, more than fifteen, one after the other, to be ``joined()`` with the rest."""
-    return encode(fields)[_HEAD:]
+def fields(values: tuple[Any, ...]) -> bytes:
+    """Some fields of a ``Packed``, one after the other, to be ``joined()`` with those before and behind."""
+    return encode(values)[1 if len(values) <= _SHORT_LIST else _HEAD :]
 
 
-def joined(first: bytes, rest: Sequence[Any]) -> bytes:
-    """A ``Packed``: its ``first`` fields, packed before, and the ``rest``, more than fifteen."""
-    return _WHOLE + first + encode(rest)[_HEAD:]
+def joined(parts: Iterable[bytes]) -> bytes:
+    """A ``Packed`` of which all ``fields()`` were packed in ``parts``."""
+    return _WHOLE + b"".join(parts)
 
 
 def decode(data: bytes) -> Packed:

@@ -264,8 +264,8 @@ def _stamped(data: st.DataObject) -> Any:
 
 
 def _fields(begun: bytes) -> list[Any]:
-    nothing = [None] * (len(packed.Packed.__struct_fields__) - 4 - len(OF_TAPE) - len(OF_WAY))
-    return list(msgspec.msgpack.decode(packed.joined(begun, nothing)))
+    nothing = (None,) * (len(packed.Packed.__struct_fields__) - 4 - len(OF_TAPE) - len(OF_WAY))
+    return list(msgspec.msgpack.decode(packed.joined((begun, packed.fields(nothing)))))
 
 
 @given(st.data())

@@ -162,6 +162,15 @@ are_alike(PyObject *dict, PyObject *other)
     return 1;
 }
 
+/* alike(attributes, others) */
+static PyObject *
+module_alike(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t given)
+{
+    if (given != 2)
+        return PyErr_Format(PyExc_TypeError, "alike(attributes, others): %zd arguments are given", given);
+    return PyBool_FromLong(are_alike(args[0], args[1]));
+}
+
 /* Do `headers` differ from those last kept? 1, 0 or -1, an error. */
 static int
 differ(State *state, Fields *tape, PyObject *headers)

@@ -1,16 +1,16 @@
 /* The compiled half of the request path: the slots and the fields of a tape, the sync seam between two layers, what is done
-   around a sync chain, and at the end of a request; and what sealing reads of them in one step (outline, stamps).
+   around a sync chain, and at the end of a request; and what sealing reads of them in one step (likeness, outline, stamps,
+   plain_hooks).
 
    Each does what its Python counterpart does (recording/fields.py, probes/layers.py, middleware.py, probes/server.py) in the
    ordinary case, without a Python frame. Whatever is unusual, such as a request that is no plain object, a slot that is taken or
    a response of an odd shape, is given to the counterpart. Of a request nothing is kept here for the next, save the names and
    kinds of its attributes. */
 
+#include "likeness.h"
 #include "outermost.h"
-#include "outline.h"
 #include "request_finished.h"
 #include "seam.h"
-#include "stamps.h"
 
 /* Called as those are that take many arguments: Python calls these without a detour. */
 static PyObject *
@@ -59,8 +59,11 @@ static PyMethodDef module_methods[] = {
     {"begun", (PyCFunction)(void (*)(void))module_begun, METH_FASTCALL, NULL},
     {"now", (PyCFunction)(void (*)(void))module_now, METH_FASTCALL, NULL},
     {"snapshot", snapshot, METH_O, NULL},
-    {"outline", (PyCFunction)(void (*)(void))outline_of, METH_FASTCALL, NULL},
+    {"alike", (PyCFunction)(void (*)(void))module_alike, METH_FASTCALL, NULL},
+    {"outline", (PyCFunction)(void (*)(void))module_outline, METH_FASTCALL, NULL},
+    {"likeness", (PyCFunction)(void (*)(void))module_likeness, METH_FASTCALL, NULL},
     {"stamps", module_stamps, METH_O, NULL},
+    {"plain_hooks", module_plain_hooks, METH_O, NULL},
     {"seam", (PyCFunction)(void (*)(void))module_seam, METH_FASTCALL, NULL},
     {"request_finished", (PyCFunction)(void (*)(void))module_request_finished, METH_FASTCALL, NULL},
     {"outermost", (PyCFunction)(void (*)(void))module_outermost, METH_FASTCALL, NULL},

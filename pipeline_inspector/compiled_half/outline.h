@@ -16,26 +16,20 @@ begins_with(PyObject *answer, PyObject *headers)
     return 1;
 }
 
-/* outline(slots, answer): what boundaries kept, without the values that stand in `answer`, the final headers; None where they
-   kept more than numbers and headers that were only added. */
+/* What boundaries kept, without the values that stand in `answer`, the final headers; None where they kept more than numbers
+   and headers that were only added. */
 static PyObject *
-outline_of(PyObject *self, PyObject *const *args, Py_ssize_t given)
+outline_of(Slots *slots, PyObject *answer)
 {
-    State *state = PyModule_GetState(self);
-    if (given != 2 || Py_TYPE(args[0]) != state->slots || !PyDict_Check(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "outline(slots, answer): Slots and a dict are expected");
-        return NULL;
-    }
-    PyObject *slots = args[0], *answer = args[1];
     Py_ssize_t count = Py_SIZE(slots), position;
-    if (!pairs_begin(&((Slots *)slots)->headers, answer, &position))
+    if (!pairs_begin(&slots->headers, answer, &position))
         Py_RETURN_NONE;
     PyObject *outline = PyBytes_FromStringAndSize(NULL, count * NUMBERED * sizeof(unsigned short));
     if (outline == NULL)
         return NULL;
     unsigned short *written = (unsigned short *)PyBytes_AS_STRING(outline);
     for (Py_ssize_t at = 0; at < count; at++, written += NUMBERED) {
-        Place *place = &((Slots *)slots)->places[at];
+        Place *place = &slots->places[at];
         memcpy(written, place->numbers, sizeof(place->numbers));
         for (int thing = 0; place->rare != NULL && thing < THINGS; thing++) {
             PyObject *kept = place->rare->things[thing];
@@ -49,4 +43,16 @@ outline_of(PyObject *self, PyObject *const *args, Py_ssize_t given)
         }
     }
     return outline;
+}
+
+/* outline(slots, answer) */
+static PyObject *
+module_outline(PyObject *self, PyObject *const *args, Py_ssize_t given)
+{
+    State *state = PyModule_GetState(self);
+    if (given != 2 || Py_TYPE(args[0]) != state->slots || !PyDict_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "outline(slots, answer): Slots and a dict are expected");
+        return NULL;
+    }
+    return outline_of((Slots *)args[0], args[1]);
 }

@@ -69,15 +69,23 @@ write_hops(unsigned char *to, Slots *slots)
     return to;
 }
 
+/* Is it a tape with slots, and a way or None? */
+static int
+is_whole(State *state, PyObject *of)
+{
+    Fields *tape = (Fields *)of;
+    return PyObject_TypeCheck(of, state->fields) && tape->slots != NULL && tape->transport != NULL
+           && Py_TYPE(tape->slots) == state->slots
+           && (tape->transport == Py_None || PyObject_TypeCheck(tape->transport, state->way));
+}
+
 /* stamps(tape): those of its way through the chain, of itself and of its way from server to handler, as a Packed begins. */
 static PyObject *
 module_stamps(PyObject *self, PyObject *of)
 {
     State *state = PyModule_GetState(self);
     Fields *tape = (Fields *)of;
-    if (!PyObject_TypeCheck(of, state->fields) || tape->slots == NULL || tape->transport == NULL
-        || Py_TYPE(tape->slots) != state->slots
-        || (tape->transport != Py_None && !PyObject_TypeCheck(tape->transport, state->way)))
+    if (!is_whole(state, of))
         return PyErr_Format(PyExc_TypeError, "stamps(tape): a tape with Slots and a Way or None is expected, not %R", of);
     Slots *slots = (Slots *)tape->slots;
     Way *way = tape->transport == Py_None ? NULL : (Way *)tape->transport;

@@ -17,14 +17,15 @@ enum { ATTRIBUTES_IN, STATUS, HEADERS, ATTRIBUTES_OUT, COOKIES, THINGS, NUMBERED
 enum { STRIDE = STAMPS + THINGS };
 
 /* As in recording/kinds.py. */
-enum { HOOK = 4, EVENT_LIMIT = 4000 };
+enum { HOOK = 4, HOOK_FIELDS = 12, EVENT_LIMIT = 4000 };
 
 enum {
     N_TAPE, N_HEADERS, N_STORE, N_STATUS_CODE, N_COOKIES, N_VALUE, N_ALL_OF, N_META, N_PATH, N_METHOD, N_RESOLVER_MATCH,
     N_COPY, N_ITEMS, N_POST, N_URLCONF, N_EMPTY, N_PROCESS_VIEW, N_WRAPPED, N_STREAMING, N_CONTAINER, N_CLOSERS,
     N_SENT, N_CALL, N_RECORDING, N_APART, N_CONTROL_VERSION, N_PATH_INFO, N_VERSION, N_SLOTS, N_LEARNING,
     N_WATCHED, N_ROOM, N_WAITING, N_NUMBERS, N_RUNNING, N_INTERFACE, N_WSGI,
-    N_DIVERSIONS, N_APPEND, N_ASLEEP, N_WAKE, N_HAND_OVER, N_LEARN, N_ABORT, N_CLOSE, N_FOLLOW_ON, NAMES
+    N_DIVERSIONS, N_APPEND, N_ASLEEP, N_WAKE, N_HAND_OVER, N_LEARN, N_ABORT, N_CLOSE, N_FOLLOW_ON,
+    N_KWARGS, N_ARGS, N_ROUTE, N_URL_NAME, N_NAMESPACES, N_SCHEME, N_HTTP_VERSION, NAMES
 };
 static const char *const names[NAMES] = {
     "_pipeline_tape", "headers", "_store", "status_code", "cookies", "value", "all_of", "META", "path", "method",
@@ -32,6 +33,7 @@ static const char *const names[NAMES] = {
     "sent", "__call__", "recording", "apart", "control_version", "path_info", "version", "slots", "learning",
     "watched", "room", "waiting", "numbers", "running", "interface", "wsgi",
     "diversions", "append", "asleep", "wake", "hand_over", "learn", "abort", "close", "follow_on",
+    "kwargs", "args", "route", "url_name", "namespaces", "scheme", "http_version",
 };
 
 typedef struct {

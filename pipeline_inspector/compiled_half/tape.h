@@ -148,7 +148,7 @@ fields_hooked(PyObject *self, PyObject *const *args, Py_ssize_t given)
     PyObject *after = is_as_wide(tape, args[0]) ? Py_NewRef(Py_None) : look(state, tape, args[0]);
     if (after == NULL)
         return NULL;
-    PyObject *event = PyTuple_New(12), *ended = PyLong_FromLongLong(end), *ident = PyLong_FromLongLong(thread);
+    PyObject *event = PyTuple_New(HOOK_FIELDS), *ended = PyLong_FromLongLong(end), *ident = PyLong_FromLongLong(thread);
     if (event == NULL || ended == NULL || ident == NULL) {
         Py_XDECREF(event);
         Py_XDECREF(ended);

@@ -3,8 +3,10 @@ thread only.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
+from pipeline_inspector import compiled
 from pipeline_inspector.packed import NEVER
 from pipeline_inspector.recording.frames import line_at
 from pipeline_inspector.recording.kinds import AGAIN, CACHE, HOOK, LOG, QUERIES_KEPT, QUERY, RENDER, TEMPLATE
@@ -60,6 +62,11 @@ def hooks(tape: Tape, start: int, threads: Threads) -> tuple[Many, Many, Many, i
             if before_view:
                 in_hooks += ended - began
     return kept, called, others, in_hooks, answerer
+
+
+plain_hooks: Callable[[Tape], tuple[bytes, int] | None] = getattr(compiled.half, "plain_hooks", lambda _: None)
+"""The hooks of a tape, packed, and nanoseconds in ``process_view``, where they are all that ran, on one thread, and just
+returned; None: ``hooks()`` tells them."""
 
 
 def others(tape: Tape, events: Many, start: int, texts: Texts, threads: Threads, redactor: Redactor) -> Events:

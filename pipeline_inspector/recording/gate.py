@@ -35,15 +35,18 @@ def known(tape: Tape, redactor: Redactor, head: Head) -> Secrets:
     return secrets([*head.found, *values], of_path) if values or of_path else head.secrets
 
 
-def close(summary: Summary, stamps: bytes, rest: tuple[Any, ...], plan_id: str, of: Secrets) -> Sealed:
-    """The record of ``summary`` and a ``Packed`` that begins with ``stamps``, of whose fields ``rest`` holds all others,
-    without the secrets ``of`` it, and with no text that cannot be written."""
+def pack(fields: tuple[Any, ...]) -> bytes:
+    """Some ``fields`` of a ``Packed``, with no text that cannot be written."""
     try:
-        payload = packed.joined(stamps, rest)
-        if not (summary.path.isascii() and summary.method.isascii()):
-            f"{summary.path}{summary.method}".encode()
+        return packed.fields(fields)
     except UnicodeEncodeError:
-        payload = _without(packed.joined(stamps, writable(rest)), of)
+        return packed.fields(writable(fields))
+
+
+def close(summary: Summary, parts: tuple[bytes, ...], plan_id: str, of: Secrets) -> Sealed:
+    """The record of ``summary`` and a ``Packed`` that was packed in ``parts``, without the secrets ``of`` it."""
+    payload = packed.joined(parts)
+    if not (summary.path.isascii() and summary.method.isascii()):
         summary = msgspec.convert(writable(msgspec.to_builtins(summary)), Summary)
     if of.values:
         for secret in of.written:

@@ -86,11 +86,13 @@ class Heads:
         self._heads: Known[tuple[Any, ...], Head] = Known(self._read, _HEADS, _LONGEST_HEAD)
         self._cookies = _own_cookies()
 
-    def refresh(self) -> None:
-        """Forget what was found out while the site's cookies had other names."""
-        if self._cookies != _own_cookies():
-            self._heads.clear()
-            self._cookies = _own_cookies()
+    def refresh(self) -> bool:
+        """Forget what was found out while the site's cookies had other names; have they?"""
+        if self._cookies == _own_cookies():
+            return False
+        self._heads.clear()
+        self._cookies = _own_cookies()
+        return True
 
     def read(self, meta: dict[str, Any], scope: Any = None) -> Head:
         """The headers in ``meta``, a request's ``META``; scheme and HTTP version are in its ``scope`` under ASGI."""

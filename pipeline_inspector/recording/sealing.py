@@ -22,7 +22,8 @@ from pipeline_inspector.recording.events import QUERIES, TEMPLATES
 from pipeline_inspector.recording.heads import Heads, Secrets
 from pipeline_inspector.recording.numbering import Texts, Threads, thread_name
 from pipeline_inspector.recording.pieces import Known, piece
-from pipeline_inspector.recording.rows import Rows, outer_total
+from pipeline_inspector.recording.repeats import Key, Repeats, Same
+from pipeline_inspector.recording.rows import Core, Rows, outer_total
 from pipeline_inspector.recording.shapes import Shapes
 from pipeline_inspector.recording.slots import (
     ATTRIBUTES_IN,
@@ -45,6 +46,8 @@ TEXT_KEPT = 4000
 _CONVERTER = re.compile(r"(?<!\?P)<(?:(\w+):)?(\w+)>")
 _tried: dict[tuple[int, int, str], tuple[list[Any], list[msgspec.Raw]]] = {}
 
+_NOTHING_BEFORE = gate.pack((0, ()))
+"""Of hooks that ran on the one thread: where the view did, and no error."""
 _NO_TEXTS = Texts()
 _NO_ANSWER: tuple[Any, ...] = None, {}, None
 _NO_WAY = Transport()
@@ -65,22 +68,53 @@ class Sealer:
         self._shapes = Shapes(redactor)
         self._heads = Heads(redactor)
         self._answers = Answers(redactor)
+        self._repeats = Repeats()
+        self._tails: Known[tuple[int, str], bytes] = Known(_tail)
         self._servers: Known[str, msgspec.Raw] = Known(self._server)
         self._prefixes: Known[str, str] = Known(self._prefix)
         self._seam_cost = round(_calibrate())
         self._event_cost = self._seam_cost // 2
+        self._urlconf = ""
         self.refresh()
 
     def refresh(self) -> None:
         """Look at the site's settings, which may be others than before: tests change them."""
-        self._urlconf = _urlconf_name(settings.ROOT_URLCONF)
-        self._heads.refresh()
+        urlconf = _urlconf_name(settings.ROOT_URLCONF)
+        if self._heads.refresh() or urlconf != self._urlconf:
+            self._repeats.clear()
+        self._urlconf = urlconf
 
     def seal(self, tape: Tape) -> Sealed:
         """Everything that ``tape`` holds, as plain data."""
         slots, chain, way = tape.slots, tape.chain, tape.transport or _NO_WAY
+        final = tape.response or _last_answer(slots) or _NO_ANSWER
+        like, same = self._repeats.of(tape)
+        plain = events.plain_hooks(tape) if same is not None else None
+        if plain is not None:
+            hooks, in_hooks = plain
+            inside = _NOTHING_BEFORE + hooks + self._tails[same.cut, thread_name(tape.thread)]
+            core = in_hooks, 0, 0
+        else:
+            same, inside, core = self._told(tape, way, final, like, same)
+        own_cost = self._seam_cost * (len(slots) // STRIDE + 2) + self._event_cost * len(tape.events)
+        went_out = (
+            way.chunk_stamps,
+            way.chunks,
+            self._prefixes[way.script_prefix] if way.prefixed else "",
+            (tape.start or tape.opened_at) - tape.opened_at + own_cost,
+        )
+        plan_id = chain.plan().id
+        summary = self._rows.finished(tape, plan_id, same.view, same.route, final[0], core)
+        if self._is_first:
+            summary.began = self._began()
+        return gate.close(summary, (stamps(tape), gate.pack(went_out), same.packed, inside), plan_id, same.secrets)
+
+    def _told(
+        self, tape: Tape, way: Transport, final: tuple[Any, ...], like: Key | None, same: Same | None
+    ) -> tuple[Same, bytes, Core]:
+        """What is told of ``tape``: what is the ``same`` of all that are ``like`` it, None: not known yet; what ran inside,
+        from ``view_thread`` on; and what the row tells of that."""
         start = tape.start or tape.opened_at
-        head = self._heads.read(tape.meta, way.source if chain.interface == "asgi" else None)
         threads = Threads()
         threads[tape.thread] = 0
         hooks, called, others, in_hooks, answerer = events.hooks(tape, start, threads)
@@ -90,18 +124,29 @@ class Sealer:
         if others:
             happened = events.others(tape, others, start, texts, threads, self._redactor)
             queries, in_templates = len(happened[QUERIES]), outer_total(happened[TEMPLATES])
+        if same is None:
+            same = self._same(tape, way, called, final)
+            if like is not None:
+                self._repeats.keep(like, tape, same)
+        inside = (
+            threads[tape.view_thread],
+            [self._error(error, start, texts) for error in tape.errors] if tape.errors else (),
+            hooks,
+            *happened,
+            (tape.dropped, same.cut, tape.query_count - queries if tape.query_count > queries else 0),
+            [text[:TEXT_KEPT] for text in texts] if texts else (),
+            [thread_name(tape.thread)] if len(threads) == 1 else [*map(thread_name, threads)],
+        )
+        return same, gate.pack(inside), (in_hooks, in_templates, answerer)
+
+    def _same(self, tape: Tape, way: Transport, called: list[tuple[Any, ...]], final: tuple[Any, ...]) -> Same:
+        """What would be told in the same words of a request that repeats this one, whose core ``called`` these hooks."""
+        head = self._heads.read(tape.meta, way.source if tape.chain.interface == "asgi" else None)
         changes, cut, values = self._shapes.changes(tape, called)
-        final = tape.response or _last_answer(slots) or _NO_ANSWER
         view, name = self._view(tape)
         route = self._route(tape)
-        errors = [self._error(error, start, texts) for error in tape.errors] if tape.errors else ()
-        own_cost = self._seam_cost * (len(slots) // STRIDE + 2) + self._event_cost * len(tape.events)
-        rest = (
-            way.chunk_stamps,
-            way.chunks,
-            self._prefixes[way.script_prefix] if way.prefixed else "",
-            start - tape.opened_at + own_cost,
-            self._servers[chain.interface],
+        fields = (
+            self._servers[tape.chain.interface],
             head.request,
             self._answers.headers(name, final),
             way.sent or tape.body_bytes,
@@ -113,20 +158,9 @@ class Sealer:
             _urlconf_setter(tape),
             _tried_texts(tape),
             view,
-            threads[tape.view_thread],
-            errors,
-            hooks,
-            *happened,
-            (tape.dropped, cut, tape.query_count - queries if tape.query_count > queries else 0),
-            [text[:TEXT_KEPT] for text in texts] if texts else (),
-            [thread_name(tape.thread)] if len(threads) == 1 else [*map(thread_name, threads)],
         )
-        plan_id = chain.plan().id
-        core = in_hooks, in_templates, answerer
-        summary = self._rows.finished(tape, plan_id, name, "" if route is None else route[0], final[0], core)
-        if self._is_first:
-            summary.began = self._began()
-        return gate.close(summary, stamps(tape), rest, plan_id, gate.known(tape, self._redactor, head))
+        secrets = gate.known(tape, self._redactor, head)
+        return Same(gate.pack(fields), cut, name, "" if route is None else route[0], secrets)
 
     def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
         """The rows of requests that are still in hand, with one look at the threads for all of them."""
@@ -218,6 +252,12 @@ def _calibrate() -> float:
             slots[3] = (200, attributes.copy(), None, id(slots))  # type: ignore[call-overload]
         best = min(best, (clock.now() - start) / 100)
     return best
+
+
+def _tail(told: tuple[int, str]) -> bytes:
+    """What follows hooks that ran alone, on the one thread of that name; so many changes were cut."""
+    cut, thread = told
+    return gate.pack((*events.NOTHING, (0, cut, 0), (), [thread]))
 
 
 def _last_answer(slots: list[Any]) -> tuple[Any, ...] | None:

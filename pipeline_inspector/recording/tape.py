@@ -18,6 +18,7 @@ record is made.
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from pipeline_inspector import clock, compiled
@@ -28,6 +29,14 @@ now: Callable[[], int] = getattr(compiled.half, "now", clock.now)
 
 _NO_WIDTH = 1_000_000_000
 """More than a request has: it is asked at every boundary."""
+
+
+def pure_alike(attributes: dict[str, Any], others: dict[str, Any]) -> bool:
+    """Do both hold the very same, in the same order?"""
+    return [*attributes] == [*others] and all(map(is_, attributes.values(), others.values()))
+
+
+alike: Callable[[dict[str, Any], dict[str, Any]], bool] = getattr(compiled.half, "alike", pure_alike)
 
 
 class Tape(Fields):
@@ -47,11 +56,13 @@ class Tape(Fields):
             self.dropped += 1
 
     def all_of(self, attributes: dict[str, Any]) -> Any:
-        """A copy of ``attributes``; 0 where those that are ``watched`` are as they were before."""
+        """A copy of ``attributes``; 0 where they, or those that are ``watched``, are the very same as before."""
         if not self.open:
             return 0
         seen, watched = self.seen, self.watched
-        if watched and len(attributes) == len(seen) and all(attributes.get(one) is seen.get(one) for one in watched):
+        if len(attributes) == len(seen) and (
+            all(attributes.get(one) is seen.get(one) for one in watched) if watched else alike(attributes, seen)
+        ):
             return 0
         self.keep_all()
         self.seen = copied = attributes.copy()
