@@ -200,15 +200,15 @@ class OutermostMiddleware:
 
     @staticmethod
     def learn(tape: Tape) -> None:
-        """``tape`` is one of those whose attributes are kept at every boundary, to learn what its chain does with them; or
-        some of them are watched."""
+        """``tape`` is one of those whose attributes are looked at closely, to learn what its chain does with them; or some
+        are watched."""
         chain = tape.chain
         if chain.learning > 0 or not tape.number % LEARN_AGAIN:
             chain.learning -= 1
-            tape.learning = True
+            tape.learn()
         else:
             tape.watched = chain.watched
-        tape.keep_all()
+            tape.keep_all()
 
     def tell_first(self) -> None:
         """The chain's first request is in hand."""

@@ -155,14 +155,20 @@ _SHORT_LIST, _HEAD = 15, 3
 _WHOLE = b"\xdc" + len(Packed.__struct_fields__).to_bytes(_HEAD - 1)
 
 
-def fields(values: tuple[Any, ...]) -> bytes:
-    """Some fields of a ``Packed``, one after the other, to be ``joined()`` with those before and behind."""
-    return encode(values)[1 if len(values) <= _SHORT_LIST else _HEAD :]
+Fields = bytes | tuple[Any, ...]
+"""Some fields of a ``Packed``, one after the other, packed or not."""
 
 
-def joined(parts: Iterable[bytes]) -> bytes:
-    """A ``Packed`` of which all ``fields()`` were packed in ``parts``."""
-    return _WHOLE + b"".join(parts)
+def fields(some: Fields) -> bytes:
+    """Them packed, to be ``joined()`` with those before and behind."""
+    if type(some) is bytes:
+        return some
+    return encode(some)[1 if len(some) <= _SHORT_LIST else _HEAD :]
+
+
+def joined(parts: Iterable[Fields]) -> bytes:
+    """A ``Packed`` of which all fields stand in ``parts``, some of these packed before."""
+    return _WHOLE + b"".join(map(fields, parts))
 
 
 def decode(data: bytes) -> Packed:

@@ -36,11 +36,58 @@ take_new(Fields *tape, PyObject *attributes, Py_ssize_t width)
     return 1;
 }
 
+/* Was nothing else done to `attributes` than that those came that are in `came`, and `match` was set? */
+static int
+only_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
+{
+    PyObject *name, *value, *resolved = NULL;
+    Py_ssize_t begun = tape->first.count, at = 0, position = 0;
+    if (PyDict_GET_SIZE(attributes) != begun + 1 + tape->came.count)
+        return 0;
+    for (; PyDict_Next(attributes, &position, &name, &value); at++) {
+        if (at == begun) {
+            if (name != state->name[N_TAPE] || value != (PyObject *)tape)
+                return 0;
+            continue;
+        }
+        Pairs *pairs = at < begun ? &tape->first : &tape->came;
+        Py_ssize_t pair = at < begun ? at : at - begun - 1;
+        PyObject *before = pairs->items[2 * pair + 1];
+        if (at < begun && name == state->name[N_RESOLVER_MATCH]) {
+            resolved = before;
+            before = match;
+        }
+        if (name != pairs->items[2 * pair] || value != before)
+            return 0;
+    }
+    return resolved == Py_None;
+}
+
+/* Look at all that are there, and not at their number alone: put what came to the rest. A number as look() tells it; NULL without
+   an error where anything else was done to them. */
+static PyObject *
+look_closely(State *state, Fields *tape, PyObject *attributes)
+{
+    Py_ssize_t before = tape->came.count, width = tape->first.count + 1 + before, count = PyDict_GET_SIZE(attributes), position = 0;
+    for (Py_ssize_t at = 0; at < width && count > width; at++)
+        PyDict_Next(attributes, &position, NULL, NULL);
+    int failed = count > width ? pairs_take(&tape->came, attributes, position) : 0;
+    if (failed == 0 && only_came(state, tape, attributes, tape->match))
+        return PyLong_FromSsize_t(count > width ? count : 0);
+    pairs_cut(&tape->came, before);
+    return NULL;
+}
+
 static PyObject *
 look(State *state, Fields *tape, PyObject *attributes)
 {
     Py_ssize_t width = (Py_ssize_t)tape->width;
-    if (width > 0 && width < PyDict_GET_SIZE(attributes)) {
+    if (tape->learning == Py_True && tape->only_added == Py_True && tape->open == Py_True) {
+        PyObject *seen = look_closely(state, tape, attributes);
+        if (seen != NULL || PyErr_Occurred())
+            return seen;
+    }
+    else if (width > 0 && width < PyDict_GET_SIZE(attributes)) {
         int only_new = take_new(tape, attributes, width);
         if (only_new != 0)
             return only_new < 0 ? NULL : PyLong_FromSsize_t((Py_ssize_t)tape->width);
@@ -104,33 +151,6 @@ fields_looked(PyObject *self, PyObject *attributes)
     if (!PyDict_Check(attributes))
         return PyErr_Format(PyExc_TypeError, "attributes: a dict is expected, not %R", attributes);
     return look(state, (Fields *)self, attributes);
-}
-
-/* Was nothing else done to `attributes` than that those came that are in `came`, and `match` was set? */
-static int
-only_came(State *state, Fields *tape, PyObject *attributes, PyObject *match)
-{
-    PyObject *name, *value, *resolved = NULL;
-    Py_ssize_t begun = tape->first.count, at = 0, position = 0;
-    if (PyDict_GET_SIZE(attributes) != begun + 1 + tape->came.count)
-        return 0;
-    for (; PyDict_Next(attributes, &position, &name, &value); at++) {
-        if (at == begun) {
-            if (name != state->name[N_TAPE] || value != (PyObject *)tape)
-                return 0;
-            continue;
-        }
-        Pairs *pairs = at < begun ? &tape->first : &tape->came;
-        Py_ssize_t pair = at < begun ? at : at - begun - 1;
-        PyObject *before = pairs->items[2 * pair + 1];
-        if (at < begun && name == state->name[N_RESOLVER_MATCH]) {
-            resolved = before;
-            before = match;
-        }
-        if (name != pairs->items[2 * pair] || value != before)
-            return 0;
-    }
-    return resolved == Py_None;
 }
 
 /* Is `sieve` the one for names and kinds of what came? */
@@ -250,6 +270,7 @@ sift(State *state, Fields *tape, PyObject *attributes, PyObject *sieves)
         pairs_clear(&tape->first);
         Py_XSETREF(tape->left, Py_NewRef(PyTuple_GET_ITEM(sieve, 0)));
         Py_XSETREF(tape->attributes, kept);
+        tape->width = PyDict_GET_SIZE(attributes);
     }
     Py_XDECREF(sieve);
     return kept == NULL ? -1 : 1;

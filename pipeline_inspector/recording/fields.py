@@ -131,6 +131,8 @@ class PureFields:
         done to them. A request that was given up may still run in its thread: by then nothing is kept (0), as nobody would
         let go of it.
         """
+        if self.learning and self.only_added and self.open:
+            return self._looked_closely(attributes)
         count = len(attributes)
         more = count - self.width
         if more > 0:
@@ -141,6 +143,26 @@ class PureFields:
                 self.width = count
                 return count
         return self.all_of(attributes)
+
+    def _looked_closely(self, attributes: dict[str, Any]) -> Any:
+        """The same, where more is looked at than the number of ``attributes``."""
+        more = len(attributes) - len(self.first) - 1 - len(self.came)
+        new = [*islice(reversed(attributes.items()), more)] if more > 0 else []
+        self.came[:0] = new
+        if self._only_came(attributes):
+            return len(attributes) if new else 0
+        del self.came[: len(new)]
+        return self.all_of(attributes)
+
+    def _only_came(self, attributes: dict[str, Any]) -> bool:
+        """Was nothing else done to ``attributes`` than that those came that are in ``came``, and a ``match`` was set?"""
+        first, came = self.first, self.came[::-1]
+        begun = {**first, "resolver_match": self.match, "_pipeline_tape": self}
+        return (
+            first.get("resolver_match", 0) is None
+            and [*attributes] == [*begun, *(name for name, _ in came)]
+            and all(map(is_, attributes.values(), chained(begun.values(), (value for _, value in came))))
+        )
 
     def all_of(self, attributes: dict[str, Any]) -> Any:
         """A copy of ``attributes``, or 0: the tape says."""
@@ -173,20 +195,14 @@ class PureFields:
             self.attributes = attributes.copy()
 
     def _sift(self, attributes: dict[str, Any], sieves: Sieves) -> bool:
-        first, came = self.first, self.came
-        if first.get("resolver_match", 0) is not None:
+        if not self._only_came(attributes):
             return False
-        names, values = zip(*reversed(came), strict=True) if came else ((), ())
-        begun = {**first, "resolver_match": self.match}
-        if [*attributes] != [*begun, "_pipeline_tape", *names] or not all(
-            map(is_, attributes.values(), chained(begun.values(), (self,), values))
-        ):
-            return False
+        names, values = zip(*reversed(self.came), strict=True) if self.came else ((), ())
         left, places = sieves[names, (*map(type, values),)]
         kept = {}
         for place, name, tell in places:
             kept[name] = values[place] if tell is None else tell(values[place])
-        self.left, self.attributes = left, kept
+        self.left, self.attributes, self.width = left, kept, len(attributes)
         self.came, self.first = [], _NOTHING
         return True
 

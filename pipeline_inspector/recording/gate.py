@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote_plus
 import msgspec
 
 from pipeline_inspector import packed
+from pipeline_inspector.packed import Fields
 from pipeline_inspector.recording.heads import LONGEST, SHORTEST, Head, Secrets, is_secret_cookie, secrets
 from pipeline_inspector.recording.pieces import writable
 from pipeline_inspector.recording.redaction import Redactor
@@ -35,18 +36,16 @@ def known(tape: Tape, redactor: Redactor, head: Head) -> Secrets:
     return secrets([*head.found, *values], of_path) if values or of_path else head.secrets
 
 
-def pack(fields: tuple[Any, ...]) -> bytes:
-    """Some ``fields`` of a ``Packed``, with no text that cannot be written."""
+def close(summary: Summary, parts: tuple[Fields, ...], plan_id: str, of: Secrets) -> Sealed:
+    """The record of ``summary`` and a ``Packed`` whose fields stand in ``parts``, without the secrets ``of`` it, and with no
+    text that cannot be written."""
     try:
-        return packed.fields(fields)
+        payload = packed.joined(parts)
+        if not (summary.path.isascii() and summary.method.isascii()):
+            f"{summary.path}{summary.method}".encode()
     except UnicodeEncodeError:
-        return packed.fields(writable(fields))
-
-
-def close(summary: Summary, parts: tuple[bytes, ...], plan_id: str, of: Secrets) -> Sealed:
-    """The record of ``summary`` and a ``Packed`` that was packed in ``parts``, without the secrets ``of`` it."""
-    payload = packed.joined(parts)
-    if not (summary.path.isascii() and summary.method.isascii()):
+        parts = tuple(part if type(part) is bytes else tuple(writable(part)) for part in parts)
+        payload = _without(packed.joined(parts), of)
         summary = msgspec.convert(writable(msgspec.to_builtins(summary)), Summary)
     if of.values:
         for secret in of.written:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.urls import ResolverMatch
 
 from pipeline_inspector import compiled
+from pipeline_inspector.packed import Fields, fields
 from pipeline_inspector.recording.heads import Secrets
 from pipeline_inspector.recording.pieces import size
 from pipeline_inspector.recording.tape import Tape
@@ -26,10 +27,10 @@ _likeness: Callable[[Tape, str], Key | None] = getattr(compiled.half, "likeness"
 
 
 class Same(NamedTuple):
-    """``packed``: the fields of a ``Packed`` from ``server`` to ``view``; ``cut``: so many changes are left out of them;
+    """``fields``: those of a ``Packed`` from ``server`` to ``view``; ``cut``: so many changes are left out of them;
     ``view`` and ``route``: as the row names them; ``secrets``: those of the request."""
 
-    packed: bytes
+    fields: Fields
     cut: int
     view: str
     route: str
@@ -68,5 +69,6 @@ class Repeats:
         elif size(key) <= _LONGEST:
             if len(self._kept) >= _MOST:
                 self._kept.clear()
-            with suppress(TypeError):  # a view that nothing can refer to weakly
-                self._kept[key] = same, weakref.ref(tape.view[0]), tape.match.tried
+            with suppress(TypeError, UnicodeEncodeError):  # such a view, or a text, that cannot be kept
+                packed = same._replace(fields=fields(same.fields))
+                self._kept[key] = packed, weakref.ref(tape.view[0]), tape.match.tried

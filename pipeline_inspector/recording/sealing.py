@@ -14,7 +14,8 @@ from django.conf import settings
 from django.core.exceptions import AppRegistryNotReady
 from django.utils import translation
 
-from pipeline_inspector import clock, faults
+from pipeline_inspector import clock, faults, packed
+from pipeline_inspector.packed import Fields
 from pipeline_inspector.recording import events, gate, views
 from pipeline_inspector.recording.answers import Answers
 from pipeline_inspector.recording.errors import ErrorNote
@@ -46,7 +47,7 @@ TEXT_KEPT = 4000
 _CONVERTER = re.compile(r"(?<!\?P)<(?:(\w+):)?(\w+)>")
 _tried: dict[tuple[int, int, str], tuple[list[Any], list[msgspec.Raw]]] = {}
 
-_NOTHING_BEFORE = gate.pack((0, ()))
+_NOTHING_BEFORE = packed.fields((0, ()))
 """Of hooks that ran on the one thread: where the view did, and no error."""
 _NO_TEXTS = Texts()
 _NO_ANSWER: tuple[Any, ...] = None, {}, None
@@ -89,8 +90,8 @@ class Sealer:
         slots, chain, way = tape.slots, tape.chain, tape.transport or _NO_WAY
         final = tape.response or _last_answer(slots) or _NO_ANSWER
         like, same = self._repeats.of(tape)
-        plain = events.plain_hooks(tape) if same is not None else None
-        if plain is not None:
+        inside: Fields
+        if same is not None and (plain := events.plain_hooks(tape)) is not None:
             hooks, in_hooks = plain
             inside = _NOTHING_BEFORE + hooks + self._tails[same.cut, thread_name(tape.thread)]
             core = in_hooks, 0, 0
@@ -107,11 +108,11 @@ class Sealer:
         summary = self._rows.finished(tape, plan_id, same.view, same.route, final[0], core)
         if self._is_first:
             summary.began = self._began()
-        return gate.close(summary, (stamps(tape), gate.pack(went_out), same.packed, inside), plan_id, same.secrets)
+        return gate.close(summary, (stamps(tape), went_out, same.fields, inside), plan_id, same.secrets)
 
     def _told(
         self, tape: Tape, way: Transport, final: tuple[Any, ...], like: Key | None, same: Same | None
-    ) -> tuple[Same, bytes, Core]:
+    ) -> tuple[Same, Fields, Core]:
         """What is told of ``tape``: what is the ``same`` of all that are ``like`` it, None: not known yet; what ran inside,
         from ``view_thread`` on; and what the row tells of that."""
         start = tape.start or tape.opened_at
@@ -137,7 +138,7 @@ class Sealer:
             [text[:TEXT_KEPT] for text in texts] if texts else (),
             [thread_name(tape.thread)] if len(threads) == 1 else [*map(thread_name, threads)],
         )
-        return same, gate.pack(inside), (in_hooks, in_templates, answerer)
+        return same, inside, (in_hooks, in_templates, answerer)
 
     def _same(self, tape: Tape, way: Transport, called: list[tuple[Any, ...]], final: tuple[Any, ...]) -> Same:
         """What would be told in the same words of a request that repeats this one, whose core ``called`` these hooks."""
@@ -160,7 +161,7 @@ class Sealer:
             view,
         )
         secrets = gate.known(tape, self._redactor, head)
-        return Same(gate.pack(fields), cut, name, "" if route is None else route[0], secrets)
+        return Same(fields, cut, name, "" if route is None else route[0], secrets)
 
     def rows(self, tapes: Iterable[Tape]) -> list[Summary]:
         """The rows of requests that are still in hand, with one look at the threads for all of them."""
@@ -257,7 +258,7 @@ def _calibrate() -> float:
 def _tail(told: tuple[int, str]) -> bytes:
     """What follows hooks that ran alone, on the one thread of that name; so many changes were cut."""
     cut, thread = told
-    return gate.pack((*events.NOTHING, (0, cut, 0), (), [thread]))
+    return packed.fields((*events.NOTHING, (0, cut, 0), (), [thread]))
 
 
 def _last_answer(slots: list[Any]) -> tuple[Any, ...] | None:

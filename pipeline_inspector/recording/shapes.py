@@ -1,7 +1,7 @@
 """The shape of a request: all that makes out its changes, save the values. Requests of one shape differ in what is told of
 single values only, so what changed is found out once for each shape. Runs on the recorder thread only.
 
-A request has no known shape while its chain still learns, when its layers exchange attributes, or when some are off.
+A request has no known shape when its layers exchange attributes, or when some are off.
 """
 
 from collections.abc import Callable

@@ -8,9 +8,10 @@ Django builds a chain in that order; a record counts from the outside.
 Snapshots are taken only where something differs from the boundary before: 0 there means "as before", a STATUS of 0 that
 nothing of the response differs. Headers are compared whole. Of the request's attributes the number is compared: a place
 for attributes holds how many there are, those that came are kept once, in ``came``, newest first, and those that there
-were in the beginning in ``first``. It holds a copy of all from where on an attribute was taken away, and everywhere while
-a request is ``learning`` (a chain's first, and one in fifty afterwards) or attributes are ``watched``, which a layer of this
-chain was seen to exchange: then where one of these differs.
+were in the beginning in ``first``. From where on anything else was done to them it holds a copy of all. That one was taken
+away is seen by the number. That one was exchanged is seen while a request is ``learning`` (a chain's first, and one in
+fifty afterwards), as then all are looked at; and where some are ``watched``, which a layer of this chain was seen to
+exchange: then copies are kept from the beginning on, where one of these differs.
 
 ``events`` are tuples, as ``kinds.py`` tells. Snapshots are shallow copies, compared later and dropped when the
 record is made.
@@ -68,8 +69,13 @@ class Tape(Fields):
         self.seen = copied = attributes.copy()
         return copied
 
+    def learn(self) -> None:
+        """From now on look at all attributes at every boundary, and not at their number alone."""
+        self.learning = True
+        self.width = _NO_WIDTH
+
     def keep_all(self) -> None:
-        """From now on keep all attributes at every boundary, or where one of those that are ``watched`` differs."""
+        """From now on keep all attributes at every boundary where they differ, or one of those that are ``watched``."""
         self.only_added = False
         self.width, self.newest = _NO_WIDTH, None
 
