@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from pipeline_inspector import clock, compiled, packed
 from pipeline_inspector.recording import recorder
 from pipeline_inspector.recording.attributes import sieves
+from pipeline_inspector.recording.events import hooks
 from pipeline_inspector.recording.fields import PureFields, pure_snapshot
-from pipeline_inspector.recording.kinds import EVENT_LIMIT
+from pipeline_inspector.recording.kinds import AGAIN, EVENT_LIMIT, HOOK
 from pipeline_inspector.recording.moments import FIRST_BYTE, OF_TAPE, OF_WAY, RESPONSE_STARTED, VIEW_START
+from pipeline_inspector.recording.numbering import Threads
 from pipeline_inspector.recording.slots import (
     ATTRIBUTES_IN,
     ATTRIBUTES_OUT,
@@ -75,11 +77,13 @@ deeds = st.one_of(
 )
 
 
-def _played(kind: Any, deeds: list[Any], match: Any) -> list[Any]:
+def _played(kind: Any, deeds: list[Any], match: Any, *, learns: bool) -> list[Any]:
     request = SimpleNamespace(META={}, path="/", method="GET", resolver_match=None, one="there before")
     tape = kind(None, [0] * STRIDE, 1, request)
     request._pipeline_tape = tape
     own = request.__dict__
+    if learns:
+        Tape.learn(tape)
     told = [tape.width, tape.first, tape.newest, tape.method, tape.path, [*tape.slots]]
     for deed in deeds:
         if deed == "look":
@@ -105,10 +109,13 @@ BESIDE_A_GAP = [
 
 
 @settings(max_examples=500)
-@given(st.lists(deeds, max_size=14), things)
-@example(BESIDE_A_GAP, None)
-def test_attributes_are_kept_and_left_behind_as_the_python_half_does(deeds: list[Any], match: Any) -> None:
-    assert _played(CompiledTape, deeds, match) == _played(PureTape, deeds, match)
+@given(st.lists(deeds, max_size=14), things, st.booleans())
+@example(BESIDE_A_GAP, None, False)
+@example(BESIDE_A_GAP, None, True)
+def test_attributes_are_kept_and_left_behind_as_the_python_half_does(
+    deeds: list[Any], match: Any, learns: bool
+) -> None:
+    assert _played(CompiledTape, deeds, match, learns=learns) == _played(PureTape, deeds, match, learns=learns)
 
 
 stamps = st.integers(-(2**63), 2**63 - 1)
@@ -275,6 +282,50 @@ def test_stamps_are_packed_as_the_python_half_packs_them(data: st.DataObject) ->
     assert told == _fields(pure_stamps(tape))
     assert told[0] == (tape.start or tape.opened_at)
     assert told[4 : 4 + len(OF_TAPE)] == [tape.opened_at, *[getattr(tape, one) for one in OF_TAPE[1:]]]
+
+
+MAIN = get_ident()
+hook_events = st.tuples(
+    st.sampled_from([HOOK, HOOK, HOOK, AGAIN]),
+    *(st.integers(0, 2**62), st.integers(0, 2**62)),
+    st.sampled_from([MAIN, MAIN, MAIN, 1]),
+    st.integers(0, 40),
+    st.sampled_from(["process_view", "process_exception", "", "x" * 31, "x" * 32, "\udc80", "é"]),
+    st.sampled_from([False, False, False, True]),
+    *(st.none(), st.none()),
+    *(st.sampled_from([0, 0, 0, 7]), st.just(0)),
+    st.sampled_from([None, None, None, "ValueError"]),
+)
+
+
+@given(st.lists(hook_events, max_size=20), st.integers(0, 2**62), st.sampled_from([0, 0, 5, 2**62]))
+def test_plain_hooks_are_packed_as_the_python_half_packs_them(events: list[Any], start: int, left: int) -> None:
+    tape = Tape(None, [0] * STRIDE, 1, RequestFactory().get("/"))
+    tape.transport, tape.start, tape.view_thread = half.Way(), start, tape.thread
+    tape.slots[EXIT] = left
+    tape.events += events
+    kept, called, others, in_hooks, answerer = hooks(tape, tape.start or tape.opened_at, Threads({tape.thread: 0}))
+    plain = half.plain_hooks(tape)
+    if plain is None:
+        assert any(
+            event[0] != HOOK or event[3] == 1 or event[6] or event[9] or event[11] or left < event[1]
+            or event[5] not in ("process_view", "process_exception", "x" * 31)
+            for event in events
+        )  # fmt: skip
+    else:
+        assert msgspec.msgpack.decode(plain[0]) == [[*one] for one in kept]
+        assert (len(called), others, in_hooks, answerer) == (len(events), [], plain[1], 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("view_thread", 1), ("dropped", 1), ("query_count", 1), ("events", ()), ("events", [1])]
+)
+def test_hooks_beside_something_else_are_not_plain(field: str, value: Any) -> None:
+    tape = Tape(None, [0] * STRIDE, 1, RequestFactory().get("/"))
+    tape.view_thread = tape.thread
+    assert half.plain_hooks(tape) == (packed.encode([]), 0)
+    setattr(tape, field, value)
+    assert half.plain_hooks(tape) is None
 
 
 def _in_two_pieces() -> HttpResponse:
@@ -452,6 +503,11 @@ def test_a_tape_that_is_diverted_is_left_to_the_collector() -> None:
         (lambda tape: half.stamps(half.Fields.__new__(half.Fields)), TypeError),
         (lambda tape: setattr(tape, "transport", 1) or half.stamps(tape), TypeError),
         (lambda tape: delattr(tape, "transport") or half.stamps(tape), TypeError),
+        (lambda tape: half.plain_hooks(None), TypeError),
+        (lambda tape: delattr(tape, "slots") or half.plain_hooks(tape), TypeError),
+        (lambda tape: half.likeness(tape), TypeError),
+        (lambda tape: half.likeness(None, "wsgi"), TypeError),
+        (lambda tape: half.alike({}), TypeError),
         (lambda tape: half.seam(None), TypeError),
         (lambda tape: half.seam(*[None] * 3, -1, *[None] * 4), ValueError),
         (lambda tape: half.snapshot(), TypeError),
