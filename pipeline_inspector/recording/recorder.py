@@ -24,7 +24,7 @@ from pipeline_inspector.records import Process, Sealed, Summary
 
 BATCH = 64
 MOST = 1000
-AT_A_TIME = 32
+AT_A_TIME = 64
 """So many records are sealed, in about a millisecond, before the interpreter is offered to whoever serves: not while a batch
 and more wait. Every offer under load costs this thread the interpreter for milliseconds, and both sides processor time."""
 SHARE = 0.05
@@ -36,7 +36,7 @@ PAUSE = 0.02
 KEPT_WITHIN = 0.15
 KEPT_WITHIN_WATCHED = 0.05
 """Seconds after which sealed records go to the store while requests keep coming in. Writing gives the interpreter away some
-ten times, however many are written: seldom, while nobody looks."""
+thirty times, however many are written: seldom, while nobody looks."""
 AT_ONCE = 1000
 """No more are sealed before they go to the store."""
 IDLE = 0.25

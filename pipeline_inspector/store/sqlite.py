@@ -34,13 +34,16 @@ _FAILURES = (sqlite3.Error, OSError, Foreign)
 
 _LAST = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM rows UNION ALL SELECT seq FROM sqlite_sequence)"
 _ADD = "INSERT INTO rows (seq, id, summary, plan, payload) VALUES (?,?,?,?,?)"
+_ADD_SOME = "INSERT INTO rows (seq, id, summary, plan, payload) SELECT * FROM (VALUES (?,?,?,?,?)"
 _ONE_MORE = ",(NULL,?,?,?,?)"
-_AT_ONCE = 256, 64, 16, 4, 1
+_AS_MANY = ") LIMIT ?"
+_AT_ONCE = 256, 192, 128, 64
+_AT_MOST = 16, 64
 _READ = "SELECT seq, summary, payload, plan FROM rows WHERE id = ? ORDER BY seq DESC LIMIT 1"
 _AFTER = "SELECT seq, summary FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
 _BEFORE = "SELECT seq, summary FROM rows WHERE seq < ? ORDER BY seq DESC LIMIT ?"
-_COUNT = "SELECT count(*) FROM rows"
-_OLD = "SELECT seq FROM rows ORDER BY seq LIMIT 1 OFFSET ?"
+_PRUNE = """DELETE FROM rows WHERE (SELECT count(*) FROM rows) > :keep + :more AND
+            seq <= (SELECT seq FROM rows ORDER BY seq LIMIT 1 OFFSET (SELECT count(*) FROM rows) - :keep - 1)"""
 _PUT = """INSERT INTO things (kind, name, at, body) VALUES (?, ?, ?, ?)
           ON CONFLICT (kind, name) DO UPDATE SET at = excluded.at, body = excluded.body"""
 _TRIM = """DELETE FROM things WHERE kind = :kind AND at <
@@ -223,10 +226,10 @@ class SqliteStore(ThingStore):
                 db.execute(_TRIM, {"kind": kind, "keep": KEEP[kind] - 1})
             first = max(self._shared.last_seq(), db.execute(_LAST).fetchone()[0] or 0) + 1
             _insert(db, first, values)
-            pruned = self._prune_now_and_then(db, len(records))
+            is_new = self._prune_now_and_then(db, len(records))
             db.execute("COMMIT")
             self._shared.gave(first + len(records) - 1)
-        if pruned:
+        if is_new:
             _give_space_back(db)
         self._checkpoint_now_and_then(db, sum(map(len, values[3::4])))
         for seq, sealed in enumerate(records, first):
@@ -234,25 +237,24 @@ class SqliteStore(ThingStore):
         return things
 
     def _prune_now_and_then(self, db: Connection, added: int) -> bool:
-        """Within one part in ten of the limit, however many processes write. Was it looked for what is too much?"""
+        """Within one part in ten of the limit, however many processes write. Is the limit another than before?"""
         limit = self._max_requests()
+        is_new = limit != self._pruned_to
         self._since_prune += added
-        if limit == self._pruned_to and self._since_prune < limit // 100:
-            return False
-        oldest, newest = db.execute("SELECT (SELECT min(seq) FROM rows), (SELECT max(seq) FROM rows)").fetchone()
-        if limit != self._pruned_to or (newest or 0) - (oldest or 0) >= limit + limit // 20:
-            _prune(db, limit)
-        self._since_prune, self._pruned_to = 0, limit
-        return True
+        if is_new or self._since_prune >= limit // 100:
+            _prune(db, limit, 0 if is_new else limit // 20)
+            self._since_prune, self._pruned_to = 0, limit
+        return is_new
 
     def _checkpoint_now_and_then(self, db: Connection, written: int) -> None:
-        """Move what was written from the log to the file, while no lock is held that another writer needs: after so many
-        bytes of payloads, ``written`` of them new."""
+        """Move what was written from the log to the file, and give back what is free there, while no lock is held that
+        another writer needs: after so many bytes of payloads, ``written`` of them new."""
         self._since_checkpoint += written
         if self._since_checkpoint > _CHECKPOINT_AFTER:
             self._since_checkpoint = 0
             with contextlib.suppress(sqlite3.Error):
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            _give_space_back(db)
 
     def _hold(self, batch: Sequence[Sealed]) -> None:
         with self._holding, self._shared.numbering(_WAIT / 2):
@@ -331,21 +333,24 @@ def _opened(rows: Iterable[tuple[int, bytes]]) -> list[Summary]:
 def _insert(db: Connection, first: int, values: Sequence[Any]) -> None:
     """Add records, numbered from ``first``, greater than any before, on; ``values`` are four of each.
 
-    Many by one statement: each statement gives the interpreter to other threads and has to get it back while every other
-    writer waits. SQLite itself counts on from the first of them."""
+    Many by one statement: each gives the interpreter to other threads some five times, and has to get it back while every
+    other writer waits. Of few sizes, as each statement stays prepared. SQLite itself counts on from the first of them."""
     done, count = 0, len(values) // 4
     for size in _AT_ONCE:
         while count - done >= size:
-            db.execute(_ADD + _ONE_MORE * (size - 1), [first + done, *values[4 * done : 4 * (done + size)]])
+            db.execute(_ADD + _ONE_MORE * (size - 1), (first + done, *values[4 * done : 4 * (done + size)]))
             done += size
+    if done < count:
+        size = next(size for size in _AT_MOST if done + size >= count)
+        nothing = (None,) * (4 * (done + size - count))
+        db.execute(
+            _ADD_SOME + _ONE_MORE * (size - 1) + _AS_MANY, (first + done, *values[4 * done :], *nothing, count - done)
+        )
 
 
-def _prune(db: Connection, keep: int) -> int:
-    (count,) = db.execute(_COUNT).fetchone()
-    if count <= keep:
-        return 0
-    (youngest,) = db.execute(_OLD, (count - keep - 1,)).fetchone()
-    return _forget_up_to(db, youngest)
+def _prune(db: Connection, keep: int, more: int = 0) -> int:
+    """Forget the oldest so that ``keep`` stay, where there are more than so many ``more``; returns how many."""
+    return db.execute(_PRUNE, {"keep": keep, "more": more}).rowcount
 
 
 def _forget_up_to(db: Connection, seq: int) -> int:
