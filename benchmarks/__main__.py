@@ -167,7 +167,7 @@ def main() -> None:
         "### Large requests, WSGI\n\n" + in_process(["bare", "inspector"], EDGES, "wsgi", max(2, rounds // 4), seconds)
     )
     tell("### Each query and each template\n\n" + one_more())
-    tell("### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds // 2), 1))
+    tell("### Requests per second over a socket, one worker\n\n" + over_sockets(tools, max(2, rounds), 1))
     tell("### Memory\n\n" + memory(COUNTS[:2] if chosen.short else COUNTS))
     tell("### Start-up\n\n" + start_up(tools, max(2, rounds // 2)))
     tell("### Where each microsecond of the request path goes\n\n" + where_it_goes())
