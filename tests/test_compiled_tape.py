@@ -318,7 +318,15 @@ def test_plain_hooks_are_packed_as_the_python_half_packs_them(events: list[Any],
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("view_thread", 1), ("dropped", 1), ("query_count", 1), ("events", ()), ("events", [1])]
+    ("field", "value"),
+    [
+        ("view_thread", 1),
+        ("dropped", 1),
+        ("query_count", 1),
+        ("events", ()),
+        ("events", [1]),
+        ("events", [("4",) * 12]),
+    ],
 )
 def test_hooks_beside_something_else_are_not_plain(field: str, value: Any) -> None:
     tape = Tape(None, [0] * STRIDE, 1, RequestFactory().get("/"))

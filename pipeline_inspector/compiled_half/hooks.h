@@ -8,13 +8,6 @@
 enum { NIL = 0xC0, FALSE_BYTE = 0xC2, SHORT_TEXT = 0xA0, LONGEST_TEXT = 31, PACKED_HOOK = 9 };
 #define NEVER (-(1LL << 62))
 
-static int
-is_hook(PyObject *event)
-{
-    return PyTuple_CheckExact(event) && PyTuple_GET_SIZE(event) == HOOK_FIELDS
-           && PyLong_AsLong(PyTuple_GET_ITEM(event, 0)) == HOOK;
-}
-
 /* A number of an event; NEVER where there is none. */
 static long long
 number_of(PyObject *event, int field)
@@ -23,6 +16,12 @@ number_of(PyObject *event, int field)
     int overflow = 1;
     long long value = PyLong_CheckExact(number) ? PyLong_AsLongLongAndOverflow(number, &overflow) : 0;
     return overflow ? NEVER : value;
+}
+
+static int
+is_hook(PyObject *event)
+{
+    return PyTuple_CheckExact(event) && PyTuple_GET_SIZE(event) == HOOK_FIELDS && number_of(event, 0) == HOOK;
 }
 
 /* Did the core call it, on the thread of `tape`, as it is, and did it just return? */
