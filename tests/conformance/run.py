@@ -227,7 +227,7 @@ class Place:
         """One run of the tests, ``bare`` or ``watched``; its results."""
         results = self.folder / f"{kind}.json"
         results.unlink(missing_ok=True)
-        store = self.folder / "store" / "store.sqlite3"
+        store = self.folder / f"store-{kind}" / "store.sqlite3"  # both kinds may run at the same time
         shutil.rmtree(store.parent, ignore_errors=True)
         store.parent.mkdir()
         log = self.folder / f"{kind}.log"

@@ -313,15 +313,16 @@ def test_what_a_cookie_of_the_sites_own_holds_is_hidden_from_when_it_is_that(
             assert (dict(told["response_headers"])["X-Left"] == Leaving.header) == (name != "mine")
 
 
-@pytest.mark.skipif(compiled.half is None, reason="only the compiled half tells what a request is like")
 def test_what_repeats_is_worked_out_twice(ask: Any) -> None:
     for _ in range(20):
         for agent in ("one", "other"):
             ask("/", layers=(HERE + "Leaving",), HTTP_USER_AGENT=agent)
-    assert ask.reading.worked_out <= 8  # where more is looked at, and where not, each twice
+    of_all = (
+        8 if compiled.half is not None else 40
+    )  # where more is looked at, and where not, each twice; in Python each
+    assert ask.reading.worked_out <= of_all
 
 
-@pytest.mark.skipif(compiled.half is None, reason="only the compiled half tells what a request is like")
 def test_what_is_long_is_worked_out_each_time(ask: Any) -> None:
     for _ in range(6):
         ask("/", HTTP_X_LONG="x" * 30_000)
