@@ -155,20 +155,20 @@ _SHORT_LIST, _HEAD = 15, 3
 _WHOLE = b"\xdc" + len(Packed.__struct_fields__).to_bytes(_HEAD - 1)
 
 
-Fields = bytes | tuple[Any, ...]
-"""Some fields of a ``Packed``, one after the other, packed or not."""
+Part = bytes | tuple[Any, ...]
+"""Some fields of a ``Packed``, one after the other: packed, or their values."""
 
 
-def fields(some: Fields) -> bytes:
-    """Them packed, to be ``joined()`` with those before and behind."""
-    if type(some) is bytes:
-        return some
-    return encode(some)[1 if len(some) <= _SHORT_LIST else _HEAD :]
+def pack(part: Part) -> bytes:
+    """The fields of ``part``, packed. Raises ``UnicodeEncodeError`` where a text among them cannot be written."""
+    if type(part) is bytes:
+        return part
+    return encode(part)[1 if len(part) <= _SHORT_LIST else _HEAD :]
 
 
-def joined(parts: Iterable[Fields]) -> bytes:
-    """A ``Packed`` of which all fields stand in ``parts``, some of these packed before."""
-    return _WHOLE + b"".join(map(fields, parts))
+def joined(parts: Iterable[Part]) -> bytes:
+    """A ``Packed`` whose fields stand in ``parts``, all of them and in their order. Raises as ``pack()``."""
+    return _WHOLE + b"".join(map(pack, parts))
 
 
 def decode(data: bytes) -> Packed:

@@ -272,7 +272,7 @@ def _stamped(data: st.DataObject) -> Any:
 
 def _fields(begun: bytes) -> list[Any]:
     nothing = (None,) * (len(packed.Packed.__struct_fields__) - 4 - len(OF_TAPE) - len(OF_WAY))
-    return list(msgspec.msgpack.decode(packed.joined((begun, packed.fields(nothing)))))
+    return list(msgspec.msgpack.decode(packed.joined((begun, packed.pack(nothing)))))
 
 
 @given(st.data())

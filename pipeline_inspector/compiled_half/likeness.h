@@ -100,9 +100,9 @@ add_hooks(Likeness *likeness, PyObject *events, long long left)
         PyObject *event = PyList_GET_ITEM(events, at);
         if (!is_hook(event))
             continue;
-        if ( PyTuple_GET_ITEM(event, 8) != Py_None
-            || (left && left < PyLong_AsLongLong(PyTuple_GET_ITEM(event, 1)))
-            || !(PyTuple_GET_ITEM(event, 7) == Py_None || PyLong_CheckExact(PyTuple_GET_ITEM(event, 7))))
+        PyObject *seen = PyTuple_GET_ITEM(event, 7);
+        if (PyTuple_GET_ITEM(event, 8) != Py_None || (left && left < number_of(event, 1))
+            || !(seen == Py_None || PyLong_CheckExact(seen)))
             return 0;
         for (int field = 4; field < 4 + OF_HOOK; field++)
             add(likeness, Py_NewRef(PyTuple_GET_ITEM(event, field)));
@@ -196,8 +196,8 @@ add_all(State *state, Likeness *likeness, Fields *tape, PyObject **matched, PyOb
     return add(likeness, outline) && add_match(likeness, tape->match, matched) && add_view(likeness, tape->view)
            && add_text(likeness, tape->method) && add(likeness, PyBool_FromLong(tape->view_start != 0))
            && add_number(likeness, way->sent) && add(likeness, Py_NewRef(tape->body_bytes))
-           && add(likeness, Py_NewRef(tape->streaming)) && add(likeness, Py_NewRef(tape->left)) && add_attributes(likeness, tape->attributes)
-           && add_headers(likeness, headers) && add_meta(likeness, tape->meta)
+           && add(likeness, Py_NewRef(tape->streaming)) && add(likeness, Py_NewRef(tape->left))
+           && add_attributes(likeness, tape->attributes) && add_headers(likeness, headers) && add_meta(likeness, tape->meta)
            && add_hooks(likeness, tape->events, slots->places[0].stamps[EXIT])
            && add_source(state, likeness, interface, way->source);
 }

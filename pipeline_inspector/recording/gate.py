@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_plus
 import msgspec
 
 from pipeline_inspector import packed
-from pipeline_inspector.packed import Fields
+from pipeline_inspector.packed import Part
 from pipeline_inspector.recording.heads import LONGEST, SHORTEST, Head, Secrets, is_secret_cookie, secrets
 from pipeline_inspector.recording.pieces import writable
 from pipeline_inspector.recording.redaction import Redactor
@@ -36,7 +36,7 @@ def known(tape: Tape, redactor: Redactor, head: Head) -> Secrets:
     return secrets([*head.found, *values], of_path) if values or of_path else head.secrets
 
 
-def close(summary: Summary, parts: tuple[Fields, ...], plan_id: str, of: Secrets) -> Sealed:
+def close(summary: Summary, parts: tuple[Part, ...], plan_id: str, of: Secrets) -> Sealed:
     """The record of ``summary`` and a ``Packed`` whose fields stand in ``parts``, without the secrets ``of`` it, and with no
     text that cannot be written."""
     try:

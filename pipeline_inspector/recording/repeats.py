@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from django.urls import ResolverMatch
 
 from pipeline_inspector import compiled
-from pipeline_inspector.packed import Fields, fields
+from pipeline_inspector.packed import Part, pack
 from pipeline_inspector.recording.heads import Secrets
 from pipeline_inspector.recording.pieces import size
 from pipeline_inspector.recording.tape import Tape
@@ -30,7 +30,7 @@ class Same(NamedTuple):
     """``fields``: those of a ``Packed`` from ``server`` to ``view``; ``cut``: so many changes are left out of them;
     ``view`` and ``route``: as the row names them; ``secrets``: those of the request."""
 
-    fields: Fields
+    fields: Part
     cut: int
     view: str
     route: str
@@ -70,5 +70,5 @@ class Repeats:
             if len(self._kept) >= _MOST:
                 self._kept.clear()
             with suppress(TypeError, UnicodeEncodeError):  # such a view, or a text, that cannot be kept
-                packed = same._replace(fields=fields(same.fields))
+                packed = same._replace(fields=pack(same.fields))
                 self._kept[key] = packed, weakref.ref(tape.view[0]), tape.match.tried

@@ -15,7 +15,7 @@ from django.core.exceptions import AppRegistryNotReady
 from django.utils import translation
 
 from pipeline_inspector import clock, faults, packed
-from pipeline_inspector.packed import Fields
+from pipeline_inspector.packed import Part
 from pipeline_inspector.recording import events, gate, views
 from pipeline_inspector.recording.answers import Answers
 from pipeline_inspector.recording.errors import ErrorNote
@@ -47,7 +47,7 @@ TEXT_KEPT = 4000
 _CONVERTER = re.compile(r"(?<!\?P)<(?:(\w+):)?(\w+)>")
 _tried: dict[tuple[int, int, str], tuple[list[Any], list[msgspec.Raw]]] = {}
 
-_NOTHING_BEFORE = packed.fields((0, ()))
+_NOTHING_BEFORE = packed.pack((0, ()))
 """Of hooks that ran on the one thread: where the view did, and no error."""
 _NO_TEXTS = Texts()
 _NO_ANSWER: tuple[Any, ...] = None, {}, None
@@ -90,7 +90,7 @@ class Sealer:
         slots, chain, way = tape.slots, tape.chain, tape.transport or _NO_WAY
         final = tape.response or _last_answer(slots) or _NO_ANSWER
         like, same = self._repeats.of(tape)
-        inside: Fields
+        inside: Part
         if same is not None and (plain := events.plain_hooks(tape)) is not None:
             hooks, in_hooks = plain
             inside = _NOTHING_BEFORE + hooks + self._tails[same.cut, thread_name(tape.thread)]
@@ -112,7 +112,7 @@ class Sealer:
 
     def _told(
         self, tape: Tape, way: Transport, final: tuple[Any, ...], like: Key | None, same: Same | None
-    ) -> tuple[Same, Fields, Core]:
+    ) -> tuple[Same, Part, Core]:
         """What is told of ``tape``: what is the ``same`` of all that are ``like`` it, None: not known yet; what ran inside,
         from ``view_thread`` on; and what the row tells of that."""
         start = tape.start or tape.opened_at
@@ -258,7 +258,7 @@ def _calibrate() -> float:
 def _tail(told: tuple[int, str]) -> bytes:
     """What follows hooks that ran alone, on the one thread of that name; so many changes were cut."""
     cut, thread = told
-    return packed.fields((*events.NOTHING, (0, cut, 0), (), [thread]))
+    return packed.pack((*events.NOTHING, (0, cut, 0), (), [thread]))
 
 
 def _last_answer(slots: list[Any]) -> tuple[Any, ...] | None:

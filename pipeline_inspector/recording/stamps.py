@@ -15,7 +15,7 @@ def pure_stamps(tape: Tape) -> bytes:
     fields with which a ``Packed`` begins."""
     slots, way = tape.slots, tape.transport
     hops = slots[HOP_START::STRIDE]
-    return packed.fields(
+    return packed.pack(
         (
             tape.start or tape.opened_at,
             slots[ENTRY::STRIDE],
